@@ -11,9 +11,9 @@
 #define DATUM_STATUS_CONCAT(a, b) DATUM_STATUS_CONCAT_(a, b)
 
 // Returns the status of `expression` from this function unless it is OK.
-#define RETURN_IF_ERROR(expression)                 \
-  do {                                              \
-    absl::Status status_of_call = (expression);     \
+#define RETURN_IF_ERROR(expression)                  \
+  do {                                               \
+    absl::Status status_of_call = (expression);      \
     if (!status_of_call.ok()) return status_of_call; \
   } while (false)
 
