@@ -4,7 +4,8 @@
 //
 // Three threads stand behind it (ARCHITECTURE.md, threads): raft (the driver, the only one that
 // touches the Core), log (the only one that syncs) and apply (the only writer of the state).
-// Every callback runs on one of them and must not block.
+// Callbacks run on answer threads, where a local read and the encoding of its response belong;
+// `on_status` alone runs on the raft thread and must not block.
 
 #pragma once
 
@@ -51,7 +52,7 @@ struct NodeStatus {
   NodeId self;
   Role role = Role::kFollower;
   Term term;
-  NodeId leader;  // kNobody if none is known
+  NodeId leader;                                            // kNobody if none is known
   base::TimePoint leader_lost_at = base::TimePoint::min();  // when `leader` became nobody
   Index commit_index;
   Index applied_index;
@@ -85,6 +86,8 @@ struct NodeStart {
   uint64_t boot_count = 1;
   // The position the state machine stands at.
   LogPosition applied;
+  // The log begins behind this place.
+  LogPosition log_base;
   // The terms of the log as runs: (term, first index of it), ascending.
   std::vector<LogPosition> term_runs;
   Index last_index;

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// core.h: the Raft algorithm as a function with memory.
+//
+// Step() takes one event and adds what must be done to an Effects. There is no thread, lock,
+// clock, disk or socket in it: time is an argument, randomness a seeded member. Its .cc files
+// are named for the tasks of the algorithm:
+//   core.cc         terms, the dispatch table (paper 5.1)
+//   election.cc     election task, votes (paper 5.2, 5.4.1; thesis 9.6)
+//   heartbeat.cc    heartbeat task, check-quorum (thesis 6.2)
+//   publish.cc      the publish path's first step: a write gets its place in the log
+//   replication.cc  the leader's side of AppendEntries, commit (paper 5.3, 5.4.2)
+//   following.cc    the follower's side of AppendEntries
+//   persistence.cc  what is durable here, and so what may be applied and counted
+//   reading.cc      read index (thesis 6.4)
+
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "base/time.h"
+#include "raft/core/configuration.h"
+#include "raft/core/effects.h"
+#include "raft/core/event.h"
+#include "raft/core/log.h"
+#include "raft/core/progress.h"
+#include "raft/core/read_queue.h"
+
+namespace raft {
+
+struct CoreOptions {
+  NodeId self;
+  Configuration configuration;
+  base::Duration heartbeat_interval = std::chrono::milliseconds(100);
+  // A leader is due after one to two of these.
+  base::Duration election_timeout = std::chrono::milliseconds(1000);
+  // Commands in one AppendEntries, and in all that a peer has not answered.
+  size_t append_bytes_max = 1 << 20;
+  size_t in_flight_bytes_max = 16 << 20;
+  size_t in_flight_messages_max = 512;
+  // Entries behind the commit index, at most, before publishes are refused.
+  size_t uncommitted_bytes_max = 128 << 20;
+  // Entries that are committed but not applied here, at most, before publishes are refused.
+  uint64_t apply_gap_max = 5000;
+  size_t log_cache_bytes_max = 64 << 20;
+  uint64_t random_seed = 0;
+};
+
+// What was loaded from disk at init.
+struct CoreStart {
+  HardState hard_state;
+  Log log;
+  Index applied;
+};
+
+class Core {
+ public:
+  // Every node starts as a follower, its leader due a random time after `now`.
+  Core(CoreOptions options, CoreStart start, base::TimePoint now);
+
+  // Feeds one event; adds what must be done to *effects. Several steps may share one Effects.
+  void Step(base::TimePoint now, Event event, Effects* effects);
+
+  // When a Tick is due: the next heartbeat on a leader, else leader due.
+  base::TimePoint next_due() const;
+
+  // Receives one line for each change of role or term.
+  void set_trace(std::function<void(const std::string&)> trace) { trace_ = std::move(trace); }
+
+  NodeId self() const { return options_.self; }
+  Role role() const { return role_; }
+  Term current_term() const { return hard_state_.current_term; }
+  const HardState& hard_state() const { return hard_state_; }
+  // The leader of the current term as far as known, else kNobody.
+  NodeId leader() const { return leader_; }
+  const Log& log() const { return log_; }
+  Index commit_index() const { return commit_index_; }
+  Index persisted_index() const { return persisted_index_; }
+  // The last entry that was handed out to be applied.
+  Index last_handed_out() const { return handed_out_; }
+  Index last_applied() const { return last_applied_; }
+  const Configuration& configuration() const { return options_.configuration; }
+  const std::map<NodeId, Progress>& progress() const { return progress_; }
+
+ private:
+  friend void CheckInvariants(const Core& core);
+
+  // core.cc
+  void Receive(Envelope envelope);
+  void ReceiveFromOlderTerm(const Envelope& envelope);
+  void Dispatch(Envelope envelope);
+  void BecomeFollower(Term term, NodeId leader);
+  void HearLeader(NodeId leader);
+  void Trace(const std::string& line);
+  void Send(NodeId to, Message message);
+  void SendAfterPersist(NodeId to, Message message);
+  void PersistHardState();
+  void BeginWrite();
+  base::Duration RandomElectionTimeout();
+  void Ignore(const Envelope&) {}
+
+  // election.cc
+  void ElectionTask();
+  void StartPreVote();
+  void StartElection();
+  void BecomeLeader();
+  bool HasLiveLeader() const;
+  bool IsUpToDate(LogPosition last_log) const;
+  void OnRequestVote(const Envelope& envelope);
+  void OnRequestVoteReply(const Envelope& envelope);
+  void CountVote(NodeId voter);
+
+  // heartbeat.cc
+  void HeartbeatTask();
+  void BroadcastHeartbeat();
+  void CheckQuorum();
+  void OnHeartbeat(const Envelope& envelope);
+  void OnHeartbeatReply(const Envelope& envelope);
+
+  // publish.cc
+  void OnPublish(Publish publish);
+  void OnPublishForward(const Envelope& envelope);
+  void OnPublishRefusal(const Envelope& envelope);
+  void AppendOwn(EntryKind kind, NodeId origin, PublishId id, std::string command);
+  bool HasRoom() const;
+
+  // replication.cc
+  void SendAppends();
+  void SendAppends(NodeId peer, Progress* progress);
+  bool SendEntries(NodeId peer, Progress* progress);
+  void SendPosition(NodeId peer, Progress* progress);
+  bool WindowFull(const Progress& progress) const;
+  void OnAppendEntriesReply(const Envelope& envelope);
+  void OnFetched(Fetched fetched);
+  void AdvanceCommit();
+
+  // following.cc
+  void OnAppendEntries(const Envelope& envelope);
+  void AppendFromLeader(const std::vector<EntryRef>& entries);
+  void CommitUpTo(Index index);
+
+  // persistence.cc
+  void OnPersisted(WriteNumber write);
+  void OnApplied(Index index);
+  void HandOutCommitted();
+  void TruncateFrom(Index first);
+
+  // reading.cc
+  void OnReadRequest(ReadId id);
+  void OnReadIndexRequest(const Envelope& envelope);
+  void OnReadIndexReply(const Envelope& envelope);
+  void StartReadRoundIfDue();
+  void FinishReadRoundIfConfirmed();
+  void AnswerRead(const ReadQueue::Read& read, bool granted);
+  bool CommittedInOwnTerm() const;
+
+  bool is_leader() const { return role_ == Role::kLeader; }
+
+  CoreOptions options_;
+  base::Random random_;
+  std::function<void(const std::string&)> trace_;
+
+  // Valid during a Step only.
+  base::TimePoint now_;
+  Effects* effects_ = nullptr;
+
+  // What this node has promised; in memory it may be ahead of the disk, messages never are.
+  HardState hard_state_;
+  Log log_;
+  Role role_ = Role::kFollower;
+  NodeId leader_;
+
+  // The highest entry known to be on a quorum. Never falls.
+  Index commit_index_;
+  // The highest entry that is durable here. Falls only when the log is cut.
+  Index persisted_index_;
+  // Handed out to the state machine. Invariant: <= min(commit_index_, persisted_index_).
+  Index handed_out_;
+  // Invariant: <= handed_out_.
+  Index last_applied_;
+
+  // A write that is under way and the last entry of it that still is in the log.
+  struct OutstandingWrite {
+    WriteNumber number;
+    Index last_index;
+    // The term whose hard state it makes durable, if it does.
+    std::optional<Term> hard_state_term;
+  };
+  std::deque<OutstandingWrite> outstanding_writes_;
+  WriteNumber last_write_;
+
+  // Follower: the time by which a leader must have been heard. Past it, the election task runs.
+  base::TimePoint leader_due_;
+  // When the leader of this term was heard last; for as long as it is fresh, votes are withheld.
+  base::TimePoint leader_heard_at_ = base::TimePoint::min();
+  // Follower: the highest index at which this log is known to equal the leader's of this term.
+  Index matched_index_;
+
+  // Candidates: who granted a vote of this kind in this term. A set, so that none counts twice.
+  std::set<NodeId> votes_;
+
+  // Leader: when the next heartbeat is to leave, and when a quorum must have answered again.
+  base::TimePoint heartbeat_due_;
+  base::TimePoint quorum_due_;
+  std::map<NodeId, Progress> progress_;  // every other voter
+  ReadQueue reads_;
+  size_t uncommitted_bytes_ = 0;
+};
+
+// Ends the process when the state of `core` contradicts itself. Called in every test.
+void CheckInvariants(const Core& core);
+
+// What a step must not do: compared before and after it. Called in every test.
+struct CoreView {
+  HardState hard_state;
+  Role role = Role::kFollower;
+  NodeId leader;
+  Index commit_index;
+  Index handed_out;
+  LogPosition last_log;
+
+  static CoreView Of(const Core& core);
+};
+void CheckStep(const CoreView& before, const CoreView& after, const Effects& effects);
+
+}  // namespace raft

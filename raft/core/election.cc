@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// election.cc: the election task and the votes.
+
+#include <sstream>
+
+#include "base/canary.h"
+#include "glog/logging.h"
+#include "raft/core/core.h"
+
+namespace raft {
+
+// Leader due is past: no leader was heard, nor a vote granted, for a random election timeout.
+void Core::ElectionTask() {
+  if (!options_.configuration.IsVoter(options_.self)) return;
+  StartPreVote();
+}
+
+// Thesis 9.6: ask first whether an election could be won, without raising any term, so that a
+// member that was cut off disturbs nobody when it returns.
+void Core::StartPreVote() {
+  role_ = Role::kPreCandidate;
+  leader_ = kNobody;
+  leader_due_ = now_ + RandomElectionTimeout();
+  votes_.clear();
+  Trace("becomes pre-candidate");
+  const RequestVote request{true, current_term() + 1, log_.last()};
+  for (NodeId voter : options_.configuration.voters()) {
+    if (voter != options_.self) Send(voter, request);
+  }
+  // Its own pre-vote promises nothing and needs no disk.
+  CountVote(options_.self);
+}
+
+// Paper 5.2: increment the term, vote for oneself, ask all others.
+void Core::StartElection() {
+  role_ = Role::kCandidate;
+  hard_state_ = {current_term() + 1, options_.self};
+  matched_index_ = Index{};
+  PersistHardState();
+  leader_due_ = now_ + RandomElectionTimeout();
+  votes_.clear();
+  Trace("becomes candidate");
+  const RequestVote request{false, current_term(), log_.last()};
+  for (NodeId voter : options_.configuration.voters()) {
+    if (voter != options_.self) SendAfterPersist(voter, request);
+  }
+  // Its own vote counts once it is durable: OnPersisted.
+}
+
+bool Core::HasLiveLeader() const {
+  if (is_leader()) return true;
+  return leader_ != kNobody && now_ < leader_heard_at_ + options_.election_timeout;
+}
+
+// Paper 5.4.1: the log with the later last term is more up-to-date; with equal terms the longer.
+bool Core::IsUpToDate(LogPosition last_log) const {
+  if (base::Planted("log-up-to-date-dropped")) return true;
+  return last_log >= log_.last();
+}
+
+void Core::OnRequestVote(const Envelope& envelope) {
+  const auto& request = std::get<RequestVote>(envelope.message);
+  if (request.pre_vote) {
+    // A rehearsal: whether the vote would be granted. No promise, no state.
+    const bool granted =
+        !HasLiveLeader() && request.for_term > current_term() && IsUpToDate(request.last_log);
+    Send(envelope.from, RequestVoteReply{true, request.for_term, granted});
+    return;
+  }
+  // Paper, figure 2: if votedFor is null or candidateId, and the candidate's log is at least as
+  // up-to-date as the receiver's, grant the vote.
+  const bool free = !hard_state_.voted_for || *hard_state_.voted_for == envelope.from;
+  const bool granted =
+      free && leader_ == kNobody && role_ == Role::kFollower && IsUpToDate(request.last_log);
+  if (granted) {
+    if (!hard_state_.voted_for) {
+      hard_state_.voted_for = envelope.from;
+      PersistHardState();
+      std::ostringstream line;
+      line << "votes for n" << envelope.from;
+      Trace(line.str());
+    }
+    leader_due_ = now_ + RandomElectionTimeout();
+  }
+  SendAfterPersist(envelope.from, RequestVoteReply{false, request.for_term, granted});
+}
+
+void Core::OnRequestVoteReply(const Envelope& envelope) {
+  const auto& reply = std::get<RequestVoteReply>(envelope.message);
+  // A late reply to another question (Scylla bd168d57ff took a pre-vote for a vote).
+  const bool rehearsal = role_ == Role::kPreCandidate;
+  const Term asked_for = rehearsal ? current_term() + 1 : current_term();
+  if (reply.pre_vote != rehearsal || reply.for_term != asked_for || !reply.granted) return;
+  CountVote(envelope.from);
+}
+
+void Core::CountVote(NodeId voter) {
+  votes_.insert(voter);
+  const bool elected =
+      options_.configuration.IsQuorum([this](NodeId node) { return votes_.count(node) > 0; });
+  if (!elected) return;
+  if (role_ == Role::kPreCandidate) {
+    StartElection();
+  } else {
+    BecomeLeader();
+  }
+}
+
+// Paper 5.2 and 8: a new leader tells everyone at once, and appends an empty entry, by whose
+// commit it learns which entries of older terms are committed.
+void Core::BecomeLeader() {
+  CHECK(role_ == Role::kCandidate);
+  role_ = Role::kLeader;
+  leader_ = options_.self;
+  votes_.clear();
+  heartbeat_due_ = now_ + options_.heartbeat_interval;
+  quorum_due_ = now_ + options_.election_timeout;
+  progress_.clear();
+  for (NodeId voter : options_.configuration.voters()) {
+    if (voter == options_.self) continue;
+    Progress& progress = progress_[voter];
+    // Paper, figure 2: nextIndex is initialised to the leader's last log index + 1.
+    progress.next_index = log_.last().index + 1;
+    progress.last_heard = now_;
+    progress.last_advance = now_;
+  }
+  reads_ = ReadQueue();
+  uncommitted_bytes_ = 0;
+  Trace("becomes leader");
+  AppendOwn(EntryKind::kLeaderStart, kNobody, PublishId{}, "");
+  SendAppends();
+}
+
+}  // namespace raft

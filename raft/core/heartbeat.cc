@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// heartbeat.cc: the heartbeat task, its answer, and what a leader does without answers.
+
+#include <algorithm>
+
+#include "base/canary.h"
+#include "raft/core/core.h"
+
+namespace raft {
+
+void Core::HeartbeatTask() {
+  if (now_ >= quorum_due_) CheckQuorum();
+  if (is_leader() && now_ >= heartbeat_due_) BroadcastHeartbeat();
+}
+
+// Tells every peer that the leader lives, and asks it to confirm the read round under way.
+void Core::BroadcastHeartbeat() {
+  heartbeat_due_ = now_ + options_.heartbeat_interval;
+  for (const auto& [peer, progress] : progress_) {
+    Send(peer, Heartbeat{commit_index_, reads_.round()});
+  }
+}
+
+// Thesis 6.2: a leader steps down if an election timeout elapses without a successful round of
+// heartbeats to a majority; so that clients try another server.
+void Core::CheckQuorum() {
+  quorum_due_ = now_ + options_.election_timeout;
+  const bool heard = options_.configuration.IsQuorum([this](NodeId node) {
+    if (node == options_.self) return true;
+    return progress_.at(node).last_heard > now_ - options_.election_timeout;
+  });
+  if (heard) return;
+  Trace("hears no quorum");
+  BecomeFollower(current_term(), kNobody);
+}
+
+void Core::OnHeartbeat(const Envelope& envelope) {
+  const auto& heartbeat = std::get<Heartbeat>(envelope.message);
+  HearLeader(envelope.from);
+  // The leader's commit index says nothing of what stands in this log behind the place up to
+  // which the two are known to agree (Scylla#9965).
+  const Index proven = base::Planted("commit-from-heartbeat") ? log_.last().index : matched_index_;
+  CommitUpTo(std::min(heartbeat.leader_commit, proven));
+  Send(envelope.from, HeartbeatReply{heartbeat.round});
+}
+
+void Core::OnHeartbeatReply(const Envelope& envelope) {
+  const auto& reply = std::get<HeartbeatReply>(envelope.message);
+  Progress& progress = progress_.at(envelope.from);
+  progress.last_heard = now_;
+  progress.confirmed_round = std::max(progress.confirmed_round, reply.round);
+  FinishReadRoundIfConfirmed();
+  // A sign of life from a peer that lags and does not move: what was sent may have been lost.
+  // Asking where it stands costs little, and its answer sets the pipeline right.
+  if (progress.match_index < log_.last().index &&
+      now_ >= progress.last_advance + options_.heartbeat_interval) {
+    progress.last_advance = now_;
+    progress.probe_sent = false;
+    progress.fetching = false;
+    if (progress.state == Progress::State::kProbe) {
+      SendAppends(envelope.from, &progress);
+    } else {
+      SendPosition(envelope.from, &progress);
+    }
+  }
+}
+
+}  // namespace raft

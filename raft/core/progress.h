@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// progress.h: what a leader knows of one peer's log, and how it sends to it.
+
+#pragma once
+
+#include <cstddef>
+#include <deque>
+
+#include "base/time.h"
+#include "raft/core/message.h"
+#include "raft/core/types.h"
+
+namespace raft {
+
+struct Progress {
+  // kProbe: where the logs agree is not known; one message at a time.
+  // kReplicate: the peer follows; messages are pipelined up to the window's limits.
+  enum class State { kProbe, kReplicate };
+
+  // A message with entries that was sent and not yet answered.
+  struct InFlight {
+    Index last_index;
+    size_t bytes = 0;
+  };
+
+  State state = State::kProbe;
+  // Paper, figure 2. match_index never falls within a term.
+  // Invariant: match_index < next_index.
+  Index match_index;
+  Index next_index{1};
+
+  // Probe: a question is out; asked again at the next sign of life.
+  bool probe_sent = false;
+  // The entries at next_index were asked of the disk.
+  bool fetching = false;
+  // Replicate: the window, oldest first, and the sum of its bytes.
+  std::deque<InFlight> in_flight;
+  size_t in_flight_bytes = 0;
+  // The commit index that this peer was told last.
+  Index commit_told;
+
+  // When match_index last rose, or the peer was asked where it stands because it did not.
+  base::TimePoint last_advance = base::TimePoint::min();
+
+  // When this peer answered last in this term; for check-quorum.
+  base::TimePoint last_heard = base::TimePoint::min();
+  // The highest confirmation round that it answered.
+  ReadRound confirmed_round;
+  // The last publish of this peer that was taken in this term: what the network delivers twice
+  // or late is not taken again.
+  PublishId last_publish;
+
+  void BecomeProbe() {
+    state = State::kProbe;
+    next_index = match_index + 1;
+    probe_sent = false;
+    fetching = false;
+    in_flight.clear();
+    in_flight_bytes = 0;
+  }
+
+  void BecomeReplicate() {
+    BecomeProbe();
+    state = State::kReplicate;
+  }
+
+  void Sent(Index last_index, size_t bytes) {
+    in_flight.push_back({last_index, bytes});
+    in_flight_bytes += bytes;
+  }
+
+  // The peer has all up to `match`: what was sent up to there has arrived.
+  void Acknowledged(Index match) {
+    while (!in_flight.empty() && in_flight.front().last_index <= match) {
+      in_flight_bytes -= in_flight.front().bytes;
+      in_flight.pop_front();
+    }
+  }
+};
+
+}  // namespace raft

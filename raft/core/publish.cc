@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// publish.cc: where the publish path begins: a write gets its term and index, or goes on to the
+// leader, or is refused.
+
+#include "glog/logging.h"
+#include "raft/core/core.h"
+
+namespace raft {
+
+// Too much that is not committed, or not applied, means that the publish path does not keep up;
+// to take more would only lengthen every wait.
+bool Core::HasRoom() const {
+  return uncommitted_bytes_ < options_.uncommitted_bytes_max &&
+         commit_index_ - last_applied_ <= options_.apply_gap_max;
+}
+
+void Core::OnPublish(Publish publish) {
+  if (is_leader()) {
+    for (Proposal& proposal : publish.proposals) {
+      if (!HasRoom()) {
+        effects_->refused.push_back({proposal.id, RefusedPublish::Reason::kTooMany});
+        continue;
+      }
+      AppendOwn(EntryKind::kCommand, options_.self, proposal.id, std::move(proposal.command));
+    }
+    SendAppends();
+  } else if (leader_ != kNobody) {
+    Send(leader_, PublishForward{std::move(publish.proposals)});
+  } else {
+    for (const Proposal& proposal : publish.proposals) {
+      effects_->refused.push_back({proposal.id, RefusedPublish::Reason::kNoLeader});
+    }
+  }
+}
+
+// A forward is valid for the leader of one term. Within it, each publish is taken at most once,
+// however often the network delivers it: ids of one node ascend.
+void Core::OnPublishForward(const Envelope& envelope) {
+  const auto& forward = std::get<PublishForward>(envelope.message);
+  PublishRefusal refusal;
+  refusal.too_many = is_leader();
+  for (const Proposal& proposal : forward.proposals) {
+    if (!is_leader()) {
+      refusal.ids.push_back(proposal.id);
+      continue;
+    }
+    Progress& progress = progress_.at(envelope.from);
+    if (proposal.id <= progress.last_publish) continue;
+    progress.last_publish = proposal.id;
+    if (!HasRoom()) {
+      refusal.ids.push_back(proposal.id);
+      continue;
+    }
+    AppendOwn(EntryKind::kCommand, envelope.from, proposal.id, proposal.command);
+  }
+  if (!refusal.ids.empty()) Send(envelope.from, std::move(refusal));
+  if (is_leader()) SendAppends();
+}
+
+void Core::OnPublishRefusal(const Envelope& envelope) {
+  const auto& refusal = std::get<PublishRefusal>(envelope.message);
+  const auto reason =
+      refusal.too_many ? RefusedPublish::Reason::kTooMany : RefusedPublish::Reason::kNotLeader;
+  for (PublishId id : refusal.ids) effects_->refused.push_back({id, reason});
+}
+
+// Appends to the leader's own log. Paper 5.3: a leader never overwrites or deletes entries in it.
+void Core::AppendOwn(EntryKind kind, NodeId origin, PublishId id, std::string command) {
+  CHECK(is_leader());
+  auto entry = std::make_shared<Entry>();
+  entry->term = current_term();
+  entry->index = log_.last().index + 1;
+  entry->kind = kind;
+  entry->origin = origin;
+  entry->publish_id = id;
+  entry->command = std::move(command);
+  uncommitted_bytes_ += EntryBytes(*entry);
+  BeginWrite();
+  outstanding_writes_.back().last_index = entry->index;
+  effects_->append.push_back(entry);
+  log_.Append(std::move(entry));
+}
+
+}  // namespace raft

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// replication.cc: the leader's side of AppendEntries: a pipeline to each peer, and the commit
+// rule.
+
+#include <algorithm>
+
+#include "base/canary.h"
+#include "glog/logging.h"
+#include "raft/core/core.h"
+
+namespace raft {
+
+void Core::SendAppends() {
+  for (auto& [peer, progress] : progress_) SendAppends(peer, &progress);
+}
+
+bool Core::WindowFull(const Progress& progress) const {
+  return progress.in_flight.size() >= options_.in_flight_messages_max ||
+         progress.in_flight_bytes >= options_.in_flight_bytes_max;
+}
+
+// Sends what the peer may get now.
+void Core::SendAppends(NodeId peer, Progress* progress) {
+  // What this peer needs is no longer in the log. (Sending a snapshot is not there yet: the
+  // server's README says so, and a log is never dropped from its front while it is not.)
+  if (progress->next_index <= log_.base().index) return;
+  if (progress->state == Progress::State::kProbe) {
+    // Where the logs agree is asked without entries: they might be of no use there.
+    if (!progress->probe_sent) SendPosition(peer, progress);
+    return;
+  }
+  while (progress->next_index <= log_.last().index && !WindowFull(*progress)) {
+    if (!SendEntries(peer, progress)) return;
+  }
+  // Nothing more to carry the news that an entry is committed.
+  if (progress->commit_told < std::min(commit_index_, progress->match_index)) {
+    SendPosition(peer, progress);
+  }
+}
+
+// One message with entries from next_index on. False if they have to come from the disk first.
+bool Core::SendEntries(NodeId peer, Progress* progress) {
+  if (!log_.InMemory(progress->next_index)) {
+    if (!progress->fetching) effects_->fetches.push_back({peer, progress->next_index});
+    progress->fetching = true;
+    return false;
+  }
+  AppendEntries append;
+  const Index prev = progress->next_index - 1;
+  append.prev_log = {*log_.TermAt(prev), prev};
+  append.leader_commit = commit_index_;
+  append.entries = log_.Slice(progress->next_index, options_.append_bytes_max);
+  size_t bytes = 0;
+  for (const EntryRef& entry : append.entries) bytes += EntryBytes(*entry);
+  const Index last = append.entries.back()->index;
+  progress->Sent(last, bytes);
+  progress->next_index = last + 1;
+  progress->commit_told = commit_index_;
+  Send(peer, std::move(append));
+  return true;
+}
+
+// AppendEntries without entries: does the peer's log agree in front of next_index?
+void Core::SendPosition(NodeId peer, Progress* progress) {
+  const Index prev = progress->next_index - 1;
+  if (prev < log_.base().index) return;
+  progress->probe_sent = true;
+  progress->commit_told = commit_index_;
+  Send(peer, AppendEntries{{*log_.TermAt(prev), prev}, commit_index_, {}});
+}
+
+void Core::OnFetched(Fetched fetched) {
+  auto found = progress_.find(fetched.peer);
+  if (!is_leader() || found == progress_.end()) return;
+  Progress& progress = found->second;
+  if (!progress.fetching || progress.next_index != fetched.from) return;
+  progress.fetching = false;
+  if (progress.state != Progress::State::kReplicate || fetched.entries.empty()) return;
+
+  AppendEntries append;
+  const Index prev = fetched.from - 1;
+  append.prev_log = {*log_.TermAt(prev), prev};
+  append.leader_commit = commit_index_;
+  size_t bytes = 0;
+  Index next = fetched.from;
+  for (const EntryRef& entry : fetched.entries) {
+    // A leader's log does not change, so the disk cannot say otherwise.
+    if (entry->index != next || !log_.Matches(entry->position())) return;
+    bytes += EntryBytes(*entry);
+    next = next + 1;
+  }
+  append.entries = std::move(fetched.entries);
+  progress.Sent(next - 1, bytes);
+  progress.next_index = next;
+  progress.commit_told = commit_index_;
+  Send(fetched.peer, std::move(append));
+  SendAppends(fetched.peer, &progress);
+}
+
+void Core::OnAppendEntriesReply(const Envelope& envelope) {
+  const auto& reply = std::get<AppendEntriesReply>(envelope.message);
+  Progress& progress = progress_.at(envelope.from);
+  progress.last_heard = now_;
+  if (reply.success) {
+    // Later than the leader's own log: not an answer to what this leader sent.
+    if (reply.match_index > log_.last().index) return;
+    progress.Acknowledged(reply.match_index);
+    const bool advances = reply.match_index > progress.match_index;
+    if (advances) {
+      progress.match_index = reply.match_index;
+      progress.last_advance = now_;
+    }
+    if (progress.state == Progress::State::kProbe && reply.match_index >= progress.next_index - 1) {
+      progress.BecomeReplicate();
+    }
+    progress.next_index = std::max(progress.next_index, progress.match_index + 1);
+    if (advances) AdvanceCommit();
+    if (is_leader()) SendAppends(envelope.from, &progress);
+    return;
+  }
+  // Paper 5.3: decrement nextIndex and retry. A rejection of what is known to match, or of a
+  // question that is no longer asked, is late and says nothing (Scylla 4c95277619).
+  if (reply.rejected_index <= progress.match_index) return;
+  if (progress.state == Progress::State::kProbe &&
+      reply.rejected_index != progress.next_index - 1) {
+    return;
+  }
+  if (reply.rejected_index >= progress.next_index) return;
+  progress.BecomeProbe();
+  const LogPosition agrees = log_.LastPossibleMatch(reply.conflict);
+  progress.next_index =
+      std::max(std::min(agrees.index, reply.rejected_index - 1), progress.match_index) + 1;
+  SendAppends(envelope.from, &progress);
+}
+
+// Paper, figure 2: if there exists an N > commitIndex, a majority of matchIndex[i] >= N, and
+// log[N].term == currentTerm: set commitIndex = N. The leader itself counts by what it has
+// persisted.
+void Core::AdvanceCommit() {
+  const Index reached = options_.configuration.QuorumIndex([this](NodeId node) {
+    if (node == options_.self) return persisted_index_;
+    return progress_.at(node).match_index;
+  });
+  if (reached <= commit_index_) return;
+  // Paper 5.4.2: only entries of the leader's own term are committed by counting.
+  const bool own_term = log_.TermAt(reached) == current_term();
+  if (!own_term && !base::Planted("commit-older-term-by-counting")) return;
+  const bool first_of_term = !CommittedInOwnTerm();
+  for (Index index = commit_index_ + 1; index <= reached; ++index) {
+    if (log_.TermAt(index) == current_term()) {
+      uncommitted_bytes_ -= EntryBytes(*log_.At(index));
+    }
+  }
+  CommitUpTo(reached);
+  if (first_of_term) StartReadRoundIfDue();
+  SendAppends();
+}
+
+}  // namespace raft

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "raft/node/driver.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "glog/logging.h"
+
+namespace raft {
+namespace {
+
+constexpr base::Duration kExpireInterval = std::chrono::milliseconds(50);
+// An ask for a read index that is not answered for this many heartbeats was lost.
+constexpr int kReadPatienceHeartbeats = 3;
+// An id is the boot count, then this many bits of counter: a million a second for twelve days.
+constexpr int kCounterBits = 40;
+// What a lagging peer gets from the disk at once.
+constexpr size_t kFetchBytesMax = 1 << 20;
+
+CoreOptions ToCoreOptions(const NodeOptions& options) {
+  CoreOptions core;
+  core.self = options.self;
+  core.configuration = Configuration(options.voters);
+  core.heartbeat_interval = options.heartbeat_interval;
+  core.election_timeout = options.election_timeout;
+  core.apply_gap_max = options.apply_gap_max;
+  core.log_cache_bytes_max = options.log_cache_bytes_max;
+  core.random_seed = options.random_seed;
+  return core;
+}
+
+CoreStart ToCoreStart(NodeStart start) {
+  return {start.hard_state,
+          Log(start.log_base, std::move(start.term_runs), start.last_index, start.tail),
+          start.applied.index};
+}
+
+}  // namespace
+
+Driver::Driver(const NodeOptions& options, NodeStart start, const Parts& parts, base::TimePoint now,
+               std::function<void(const NodeStatus&)> on_status)
+    : options_(options),
+      parts_(parts),
+      core_(ToCoreOptions(options), ToCoreStart(start), now),
+      on_status_(std::move(on_status)),
+      now_(now),
+      expire_due_(now + kExpireInterval),
+      next_id_(start.boot_count << kCounterBits) {
+  status_.self = options_.self;
+  status_.leader_lost_at = now;
+  UpdateStatus();
+}
+
+void Driver::RunOnce(base::TimePoint now) {
+  now_ = std::max(now, now_);
+  // What came is taken before what is due is done: after a pause of this process the leader's
+  // heartbeats that wait in the inbox are heard before an election is thought of.
+  for (InboxItem& item : parts_.inbox->TakeNow()) Take(std::move(item));
+  if (core_.next_due() <= now_) Step(Tick{});
+  StepPublishes();
+  StepReads();
+  Do(std::exchange(effects_, Effects()));
+  UpdateStatus();
+  if (now_ >= expire_due_) Expire();
+  parts_.answers->Push(std::exchange(answers_, {}));
+}
+
+base::TimePoint Driver::next_due() const { return std::min(core_.next_due(), expire_due_); }
+
+void Driver::Take(InboxItem item) {
+  if (auto* publish = std::get_if<WaitingPublish>(&item)) {
+    held_publishes_.push_back(std::move(*publish));
+  } else if (auto* read = std::get_if<WaitingRead>(&item)) {
+    reads_.Add(std::move(*read));
+  } else if (auto* envelope = std::get_if<Envelope>(&item)) {
+    Step(std::move(*envelope));
+  } else if (auto* persisted = std::get_if<Persisted>(&item)) {
+    Step(*persisted);
+  } else if (auto* applied = std::get_if<Applied>(&item)) {
+    Step(*applied);
+  } else if (auto* fetched = std::get_if<Fetched>(&item)) {
+    Step(std::move(*fetched));
+  }
+}
+
+void Driver::Step(Event event) {
+  if (!on_step_) return core_.Step(now_, std::move(event), &effects_);
+  const CoreView before = CoreView::Of(core_);
+  core_.Step(now_, std::move(event), &effects_);
+  on_step_(before, effects_);
+}
+
+// All that wait get their ids and go into the core, or on to the leader, as one event.
+void Driver::StepPublishes() {
+  if (held_publishes_.empty() || core_.leader() == kNobody) return;
+  Publish publish;
+  for (WaitingPublish& waiting : std::exchange(held_publishes_, {})) {
+    const PublishId id(++next_id_);
+    parts_.publishes->Add(id, core_.current_term(), waiting.deadline, std::move(waiting.done));
+    publish.proposals.push_back({id, std::move(waiting.command)});
+  }
+  Step(std::move(publish));
+}
+
+void Driver::StepReads() {
+  if (!reads_.has_waiting() || core_.leader() == kNobody) return;
+  const ReadId id(++next_id_);
+  reads_.Asked(id, now_);
+  Step(ReadRequest{id});
+}
+
+// In the order of effects.h.
+void Driver::Do(Effects effects) {
+  parts_.sender->Send(effects.send_now);
+  parts_.log_writer->Write(&effects);
+  if (!effects.apply.empty()) parts_.applier->Hand(std::move(effects.apply));
+  for (const ReadGrant& grant : effects.reads) reads_.OnGrant(grant);
+  reads_.TakeReady(core_.last_applied(), &answers_);
+  for (const RefusedPublish& refused : effects.refused) Refuse(refused);
+  for (const Fetch& fetch : effects.fetches) FetchFromDisk(fetch);
+}
+
+void Driver::Refuse(const RefusedPublish& refused) {
+  PublishDone done = parts_.publishes->Take(refused.id);
+  if (!done) return;
+  Answer(std::move(done), refused.reason == RefusedPublish::Reason::kTooMany
+                              ? PublishOutcome::Kind::kRefused
+                              : PublishOutcome::Kind::kDropped);
+}
+
+void Driver::FetchFromDisk(const Fetch& fetch) {
+  Inbox* inbox = parts_.inbox;
+  LogStore* log = parts_.log;
+  answers_.push_back([inbox, log, fetch] {
+    absl::StatusOr<std::vector<EntryRef>> entries = log->Read(fetch.from, kFetchBytesMax);
+    if (!entries.ok()) {
+      LOG(ERROR) << "entries from " << fetch.from << " for peer " << fetch.peer << ": "
+                 << entries.status().message();
+      return;
+    }
+    inbox->Push(Fetched{fetch.peer, fetch.from, *std::move(entries)});
+  });
+}
+
+void Driver::Answer(PublishDone done, PublishOutcome::Kind kind) {
+  answers_.push_back([done = std::move(done), kind] { done({kind, {}}); });
+}
+
+void Driver::Expire() {
+  expire_due_ = now_ + kExpireInterval;
+  for (PublishDone& done : parts_.publishes->TakeExpired(now_)) {
+    Answer(std::move(done), PublishOutcome::Kind::kUnknown);
+  }
+  std::erase_if(held_publishes_, [this](WaitingPublish& waiting) {
+    if (waiting.deadline > now_) return false;
+    Answer(std::move(waiting.done), PublishOutcome::Kind::kNoLeader);
+    return true;
+  });
+  reads_.AskStaleAgain(now_ - kReadPatienceHeartbeats * options_.heartbeat_interval);
+  reads_.TakeExpired(now_, core_.leader() != kNobody, &answers_);
+}
+
+void Driver::StopAll() {
+  for (PublishDone& done : parts_.publishes->TakeAll()) {
+    Answer(std::move(done), PublishOutcome::Kind::kUnknown);
+  }
+  for (InboxItem& item : parts_.inbox->TakeNow()) {
+    if (auto* publish = std::get_if<WaitingPublish>(&item)) {
+      held_publishes_.push_back(std::move(*publish));
+    } else if (auto* read = std::get_if<WaitingRead>(&item)) {
+      reads_.Add(std::move(*read));
+    }
+  }
+  for (WaitingPublish& waiting : std::exchange(held_publishes_, {})) {
+    Answer(std::move(waiting.done), PublishOutcome::Kind::kDropped);
+  }
+  reads_.TakeAll(ReadOutcome::kStopped, &answers_);
+  parts_.answers->Push(std::exchange(answers_, {}));
+}
+
+void Driver::UpdateStatus() {
+  NodeStatus next = status_;
+  next.role = core_.role();
+  next.term = core_.current_term();
+  next.leader = core_.leader();
+  next.commit_index = core_.commit_index();
+  next.applied_index = core_.last_applied();
+  next.persisted_index = core_.persisted_index();
+  next.last_index = core_.log().last().index;
+  const bool leader_changed = next.leader != status_.leader || next.term != status_.term;
+  const bool changed = leader_changed || next.role != status_.role;
+  if (status_.leader != kNobody && next.leader == kNobody) next.leader_lost_at = now_;
+  {
+    std::lock_guard lock(status_mutex_);
+    status_ = next;
+  }
+  if (leader_changed) reads_.AskAllAgain();
+  if (changed && on_status_) on_status_(next);
+}
+
+NodeStatus Driver::status() const {
+  std::lock_guard lock(status_mutex_);
+  return status_;
+}
+
+}  // namespace raft

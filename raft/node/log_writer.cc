@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "raft/node/log_writer.h"
+
+#include <iterator>
+#include <utility>
+
+namespace raft {
+
+void LogWriter::Write(Effects* effects) {
+  if (effects->write == WriteNumber{} && effects->send_after_persist.empty()) return;
+  queue_.Push({effects->write, effects->hard_state, std::move(effects->append),
+               std::move(effects->send_after_persist)});
+}
+
+// Entries that a later write replaces need not be written at all: nobody was told of them.
+void LogWriter::Join(std::vector<EntryRef> append, std::vector<EntryRef>* joined) const {
+  if (append.empty()) return;
+  while (!joined->empty() && joined->back()->index >= append.front()->index) joined->pop_back();
+  joined->insert(joined->end(), std::make_move_iterator(append.begin()),
+                 std::make_move_iterator(append.end()));
+}
+
+bool LogWriter::RunOnce() {
+  std::vector<Job> jobs = queue_.TakeNow();
+  if (jobs.empty()) return false;
+
+  std::optional<HardState> hard_state;
+  std::vector<EntryRef> entries;
+  WriteNumber last_write;
+  for (Job& job : jobs) {
+    if (job.hard_state) hard_state = job.hard_state;
+    Join(std::move(job.append), &entries);
+    if (job.write != WriteNumber{}) last_write = job.write;
+  }
+  // A term is durable before the first entry of it: else a restart could forget the term and
+  // take entries of an older leader over it.
+  if (hard_state) promises_->SaveHardState(*hard_state);
+  if (!entries.empty()) {
+    log_->Append(entries);
+    log_->Sync();
+  }
+  for (const Job& job : jobs) sender_->Send(job.send_after_persist);
+  if (last_write != WriteNumber{}) inbox_->Push(Persisted{last_write});
+  return true;
+}
+
+}  // namespace raft

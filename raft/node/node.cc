@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "raft/node/node.h"
+
+#include <algorithm>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "glog/logging.h"
+#include "raft/node/driver.h"
+#include "raft/wire/codec.h"
+
+namespace raft {
+namespace {
+
+// They run what callers do with an answer; two keep both cores of a small machine busy.
+constexpr int kAnswerThreads = 2;
+
+}  // namespace
+
+absl::Status NodeOptions::Validate() const {
+  if (self == kNobody) return absl::InvalidArgumentError("self: a node needs an id");
+  if (std::find(voters.begin(), voters.end(), self) == voters.end()) {
+    return absl::InvalidArgumentError("voters: the node itself is not among them");
+  }
+  if (heartbeat_interval <= base::Duration::zero()) {
+    return absl::InvalidArgumentError("heartbeat_interval: must be more than 0");
+  }
+  if (election_timeout < 5 * heartbeat_interval) {
+    return absl::InvalidArgumentError(
+        "election_timeout: must be at least five heartbeat intervals");
+  }
+  return absl::OkStatus();
+}
+
+class Node::Impl {
+ public:
+  Impl(const NodeOptions& options, NodeStart start, const base::Clock* clock, LogStore* log,
+       PromiseStore* promises, StateMachine* machine, Transport* transport,
+       std::function<void(const NodeStatus&)> on_status)
+      : clock_(clock),
+        inbox_(options.inbox_publishes_max, options.inbox_bytes_max),
+        sender_(transport),
+        log_writer_(log, promises, &sender_, &inbox_),
+        applier_(options.self, machine, &publishes_, &answers_, &inbox_),
+        driver_(options, std::move(start),
+                {&inbox_, &sender_, log, &log_writer_, &applier_, &publishes_, &answers_},
+                clock->Now(), std::move(on_status)) {
+    driver_.set_trace([](const std::string& line) { VLOG(1) << line; });
+  }
+
+  ~Impl() { Stop(); }
+
+  void Start() {
+    raft_thread_ = std::thread([this] { RaftLoop(); });
+    log_thread_ = std::thread([this] {
+      while (!log_writer_.closed() || log_writer_.RunOnce()) {
+        log_writer_.Wait();
+        log_writer_.RunOnce();
+      }
+    });
+    apply_thread_ = std::thread([this] {
+      while (!applier_.closed()) {
+        applier_.Wait();
+        applier_.RunOnce();
+      }
+    });
+    for (int i = 0; i < kAnswerThreads; ++i) {
+      answer_threads_.emplace_back([this] {
+        while (answers_.WaitAndRunSome()) continue;
+      });
+    }
+  }
+
+  // In the order of the data path, so that nothing is handed to a thread that has ended.
+  void Stop() {
+    stopping_ = true;
+    inbox_.Close();
+    if (raft_thread_.joinable()) raft_thread_.join();
+    log_writer_.Close();
+    if (log_thread_.joinable()) log_thread_.join();
+    applier_.Close();
+    if (apply_thread_.joinable()) apply_thread_.join();
+    driver_.StopAll();
+    answers_.Close();
+    if (answer_threads_.empty()) {
+      while (answers_.RunSome()) continue;
+    }
+    for (std::thread& thread : answer_threads_) thread.join();
+    answer_threads_.clear();
+  }
+
+  void Publish(std::string command, base::TimePoint deadline, PublishDone done) {
+    WaitingPublish item{std::move(command), deadline, std::move(done)};
+    if (stopping_ || !inbox_.TryPush(&item)) {
+      item.done({stopping_ ? PublishOutcome::Kind::kDropped : PublishOutcome::Kind::kRefused, {}});
+    }
+  }
+
+  void ReadIndex(base::TimePoint deadline, ReadDone done) {
+    WaitingRead item{deadline, std::move(done)};
+    if (stopping_ || !inbox_.TryPush(&item)) {
+      item.done(stopping_ ? ReadOutcome::kStopped : ReadOutcome::kRefused);
+    }
+  }
+
+  void Receive(const std::string& bytes) {
+    absl::StatusOr<Envelope> envelope = DecodeEnvelope(bytes);
+    if (!envelope.ok()) {
+      LOG_EVERY_N(WARNING, 1000) << google::COUNTER << " bad messages from peers, this one: "
+                                 << envelope.status().message();
+      return;
+    }
+    if (!inbox_.TryPush(&*envelope)) {
+      LOG_EVERY_N(WARNING, 10000) << google::COUNTER << " messages of peers dropped: inbox full";
+    }
+  }
+
+  NodeStatus status() const { return driver_.status(); }
+
+ private:
+  void RaftLoop() {
+    while (!stopping_) {
+      driver_.RunOnce(clock_->Now());
+      inbox_.Wait(driver_.next_due());
+    }
+  }
+
+  const base::Clock* const clock_;
+  std::atomic<bool> stopping_{false};
+  Inbox inbox_;
+  Sender sender_;
+  PublishTable publishes_;
+  AnswerQueue answers_;
+  LogWriter log_writer_;
+  Applier applier_;
+  Driver driver_;
+  std::thread raft_thread_;
+  std::thread log_thread_;
+  std::thread apply_thread_;
+  std::vector<std::thread> answer_threads_;
+};
+
+Node::Node(const NodeOptions& options, NodeStart start, const base::Clock* clock, LogStore* log,
+           PromiseStore* promises, StateMachine* machine, Transport* transport,
+           std::function<void(const NodeStatus&)> on_status)
+    : impl_(std::make_unique<Impl>(options, std::move(start), clock, log, promises, machine,
+                                   transport, std::move(on_status))) {
+  CHECK(options.Validate().ok()) << options.Validate();
+}
+
+Node::~Node() = default;
+void Node::Start() { impl_->Start(); }
+void Node::Stop() { impl_->Stop(); }
+void Node::Publish(std::string command, base::TimePoint deadline, PublishDone done) {
+  impl_->Publish(std::move(command), deadline, std::move(done));
+}
+void Node::ReadIndex(base::TimePoint deadline, ReadDone done) {
+  impl_->ReadIndex(deadline, std::move(done));
+}
+void Node::Receive(std::string bytes) { impl_->Receive(bytes); }
+NodeStatus Node::status() const { return impl_->status(); }
+
+}  // namespace raft

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "raft/wire/codec.h"
+
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/crc32c.h"
+#include "base/status.h"
+#include "proto/raft_wire.pb.h"
+
+namespace raft {
+namespace {
+
+namespace wire = ::datum::raft;
+
+constexpr size_t kChecksumBytes = 4;
+
+void Put(LogPosition position, wire::LogPosition* out) {
+  out->set_term(position.term.value());
+  out->set_index(position.index.value());
+}
+
+LogPosition Position(const wire::LogPosition& in) { return {Term(in.term()), Index(in.index())}; }
+
+struct Encoder {
+  wire::Envelope* out;
+
+  void operator()(const RequestVote& m) {
+    auto* to = out->mutable_request_vote();
+    to->set_pre_vote(m.pre_vote);
+    to->set_for_term(m.for_term.value());
+    Put(m.last_log, to->mutable_last_log());
+  }
+  void operator()(const RequestVoteReply& m) {
+    auto* to = out->mutable_request_vote_reply();
+    to->set_pre_vote(m.pre_vote);
+    to->set_for_term(m.for_term.value());
+    to->set_granted(m.granted);
+  }
+  void operator()(const AppendEntries& m) {
+    auto* to = out->mutable_append_entries();
+    Put(m.prev_log, to->mutable_prev_log());
+    to->set_leader_commit(m.leader_commit.value());
+    to->mutable_entries()->Reserve(static_cast<int>(m.entries.size()));
+    for (const EntryRef& entry : m.entries) {
+      auto* e = to->add_entries();
+      e->set_term(entry->term.value());
+      e->set_kind(static_cast<uint32_t>(entry->kind));
+      e->set_origin(entry->origin.value());
+      e->set_publish_id(entry->publish_id.value());
+      e->set_command(entry->command);
+    }
+  }
+  void operator()(const AppendEntriesReply& m) {
+    auto* to = out->mutable_append_entries_reply();
+    to->set_success(m.success);
+    to->set_match_index(m.match_index.value());
+    to->set_rejected_index(m.rejected_index.value());
+    Put(m.conflict, to->mutable_conflict());
+  }
+  void operator()(const Heartbeat& m) {
+    auto* to = out->mutable_heartbeat();
+    to->set_leader_commit(m.leader_commit.value());
+    to->set_round(m.round.value());
+  }
+  void operator()(const HeartbeatReply& m) {
+    out->mutable_heartbeat_reply()->set_round(m.round.value());
+  }
+  void operator()(const PublishForward& m) {
+    for (const Proposal& proposal : m.proposals) {
+      auto* to = out->mutable_publish_forward()->add_proposals();
+      to->set_id(proposal.id.value());
+      to->set_command(proposal.command);
+    }
+  }
+  void operator()(const PublishRefusal& m) {
+    auto* to = out->mutable_publish_refusal();
+    to->set_too_many(m.too_many);
+    for (PublishId id : m.ids) to->add_ids(id.value());
+  }
+  void operator()(const ReadIndexRequest& m) {
+    out->mutable_read_index_request()->set_id(m.id.value());
+  }
+  void operator()(const ReadIndexReply& m) {
+    out->mutable_read_index_reply()->set_id(m.id.value());
+    out->mutable_read_index_reply()->set_read_index(m.read_index.value());
+  }
+};
+
+absl::Status Impossible(const char* what) {
+  return absl::InvalidArgumentError(absl::StrCat("peer message: ", what));
+}
+
+// Entries continue prev_log, their terms do not fall and are not ahead of the sender's.
+absl::StatusOr<Message> DecodeAppend(wire::AppendEntries* in, Term sender_term) {
+  AppendEntries append;
+  append.prev_log = Position(in->prev_log());
+  append.leader_commit = Index(in->leader_commit());
+  if (append.prev_log.index.value() > std::numeric_limits<uint64_t>::max() / 2) {
+    return Impossible("an index beyond every log");
+  }
+  Term term = append.prev_log.term;
+  Index index = append.prev_log.index;
+  append.entries.reserve(static_cast<size_t>(in->entries_size()));
+  for (auto& e : *in->mutable_entries()) {
+    auto entry = std::make_shared<Entry>();
+    index = index + 1;
+    entry->term = Term(e.term());
+    entry->index = index;
+    if (entry->term < term || entry->term > sender_term || entry->term == Term{}) {
+      return Impossible("entries whose terms do not ascend");
+    }
+    term = entry->term;
+    if (e.kind() > static_cast<uint32_t>(EntryKind::kConfiguration)) {
+      return Impossible("an entry of an unknown kind");
+    }
+    entry->kind = static_cast<EntryKind>(e.kind());
+    entry->origin = NodeId(e.origin());
+    entry->publish_id = PublishId(e.publish_id());
+    entry->command = std::move(*e.mutable_command());
+    append.entries.push_back(std::move(entry));
+  }
+  return append;
+}
+
+absl::StatusOr<Message> DecodeMessage(wire::Envelope* in) {
+  switch (in->message_case()) {
+    case wire::Envelope::kRequestVote: {
+      const auto& m = in->request_vote();
+      return RequestVote{m.pre_vote(), Term(m.for_term()), Position(m.last_log())};
+    }
+    case wire::Envelope::kRequestVoteReply: {
+      const auto& m = in->request_vote_reply();
+      return RequestVoteReply{m.pre_vote(), Term(m.for_term()), m.granted()};
+    }
+    case wire::Envelope::kAppendEntries:
+      return DecodeAppend(in->mutable_append_entries(), Term(in->term()));
+    case wire::Envelope::kAppendEntriesReply: {
+      const auto& m = in->append_entries_reply();
+      return AppendEntriesReply{m.success(), Index(m.match_index()), Index(m.rejected_index()),
+                                Position(m.conflict())};
+    }
+    case wire::Envelope::kHeartbeat:
+      return Heartbeat{Index(in->heartbeat().leader_commit()), ReadRound(in->heartbeat().round())};
+    case wire::Envelope::kHeartbeatReply:
+      return HeartbeatReply{ReadRound(in->heartbeat_reply().round())};
+    case wire::Envelope::kPublishForward: {
+      PublishForward forward;
+      for (auto& p : *in->mutable_publish_forward()->mutable_proposals()) {
+        forward.proposals.push_back({PublishId(p.id()), std::move(*p.mutable_command())});
+      }
+      return forward;
+    }
+    case wire::Envelope::kPublishRefusal: {
+      PublishRefusal refusal;
+      refusal.too_many = in->publish_refusal().too_many();
+      for (uint64_t id : in->publish_refusal().ids()) refusal.ids.push_back(PublishId(id));
+      return refusal;
+    }
+    case wire::Envelope::kReadIndexRequest:
+      return ReadIndexRequest{ReadId(in->read_index_request().id())};
+    case wire::Envelope::kReadIndexReply:
+      return ReadIndexReply{ReadId(in->read_index_reply().id()),
+                            Index(in->read_index_reply().read_index())};
+    case wire::Envelope::MESSAGE_NOT_SET:
+      break;
+  }
+  return Impossible("no message in the envelope");
+}
+
+}  // namespace
+
+std::string EncodeEnvelope(const Envelope& envelope) {
+  wire::Envelope out;
+  out.set_from(envelope.from.value());
+  out.set_to(envelope.to.value());
+  out.set_term(envelope.term.value());
+  std::visit(Encoder{&out}, envelope.message);
+  std::string bytes(kChecksumBytes, '\0');
+  out.AppendToString(&bytes);
+  const uint32_t crc = base::Crc32c(std::string_view(bytes).substr(kChecksumBytes));
+  std::memcpy(bytes.data(), &crc, kChecksumBytes);
+  return bytes;
+}
+
+absl::StatusOr<Envelope> DecodeEnvelope(std::string_view bytes) {
+  if (bytes.size() < kChecksumBytes) return Impossible("shorter than its checksum");
+  uint32_t crc;
+  std::memcpy(&crc, bytes.data(), kChecksumBytes);
+  bytes.remove_prefix(kChecksumBytes);
+  if (base::Crc32c(bytes) != crc) return absl::DataLossError("peer message: wrong checksum");
+  wire::Envelope in;
+  if (bytes.size() > std::numeric_limits<int>::max() ||
+      !in.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return Impossible("not an Envelope");
+  }
+  if (in.from() == 0 || in.to() == 0) return Impossible("no sender or no receiver");
+  ASSIGN_OR_RETURN(Message message, DecodeMessage(&in));
+  return Envelope{NodeId(in.from()), NodeId(in.to()), Term(in.term()), std::move(message)};
+}
+
+}  // namespace raft

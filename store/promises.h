@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// promises.h: what this member has promised: term and votedFor, and who it is.
+//
+// Held in meta/ as proto/disk.proto. Each is durable before it is relied upon.
+// Threads: SaveHardState from the log thread; the rest at init.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "proto/disk.pb.h"
+#include "raft/core/types.h"
+#include "raft/node/ports.h"
+#include "store/meta_store.h"
+
+namespace store {
+
+class Promises final : public raft::PromiseStore {
+ public:
+  // Reads what is in `meta`.
+  // Errors: DataLoss if a record cannot be read or understood.
+  static absl::StatusOr<std::unique_ptr<Promises>> Load(std::unique_ptr<MetaStore> meta);
+
+  // As loaded, or as saved last. Term 0 and no vote for a new member.
+  const raft::HardState& hard_state() const { return hard_state_; }
+  void SaveHardState(const raft::HardState& hard_state) override;
+
+  // Nothing until SaveIdentity was called once in this directory's life.
+  const std::optional<datum::disk::Identity>& identity() const { return identity_; }
+  void SaveIdentity(const datum::disk::Identity& identity);
+
+  // Raises the boot count by one, durably, and returns it: 1 at the first start.
+  uint64_t CountBoot();
+
+  // Which state-N directory holds the state; 1 for a new member.
+  uint64_t state_number() const { return state_number_; }
+  void SaveStateNumber(uint64_t number);
+
+ private:
+  explicit Promises(std::unique_ptr<MetaStore> meta) : meta_(std::move(meta)) {}
+  absl::Status LoadRecord(const char* name, google::protobuf::MessageLite* record, bool* found);
+
+  const std::unique_ptr<MetaStore> meta_;
+  raft::HardState hard_state_;
+  std::optional<datum::disk::Identity> identity_;
+  uint64_t boots_ = 0;
+  uint64_t state_number_ = 1;
+};
+
+}  // namespace store
