@@ -136,9 +136,6 @@ absl::Status Config::Validate() const {
     return Invalid("max-txn-ops", "it must be from 1 to 1000000");
   }
   if (max_concurrent_streams == 0) return Invalid("max-concurrent-streams", "it must not be 0");
-  if (read_threads == 0 || read_threads > 256) {
-    return Invalid("read-threads", "it must be from 1 to 256");
-  }
   if (rpc_memory_bytes < (64 << 20)) {
     return Invalid("rpc-memory-bytes", "it must be at least 67108864");
   }

@@ -44,7 +44,6 @@ struct Config {
   uint64_t block_cache_bytes = 256 << 20;
   uint64_t write_buffer_bytes = 256 << 20;
   uint64_t rpc_memory_bytes = 1 << 30;
-  uint64_t read_threads = 2;
 
   // debug, info, warn, error, panic or fatal.
   std::string log_level = "info";

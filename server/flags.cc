@@ -163,8 +163,6 @@ std::vector<Flag> LimitFlags() {
       {"rpc-memory-bytes", kGroup, "bytes", "1073741824",
        "What all connections together may hold in memory.", Effect::kServed,
        SetNumber(&Config::rpc_memory_bytes)},
-      {"read-threads", kGroup, "number", "2", "Threads that serve linearizable reads.",
-       Effect::kServed, SetNumber(&Config::read_threads)},
       {"log-level", "Log", "level", "info", "debug, info, warn, error, panic or fatal; to stderr.",
        Effect::kServed, SetString(&Config::log_level)},
   };

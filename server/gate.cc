@@ -9,8 +9,8 @@
 
 namespace server {
 
-Gate::Gate(const GateOptions& options, Replica* replica, const base::Clock* clock, RunTask run_task)
-    : options_(options), replica_(replica), clock_(clock), run_task_(std::move(run_task)) {}
+Gate::Gate(const GateOptions& options, Replica* replica, const base::Clock* clock)
+    : options_(options), replica_(replica), clock_(clock) {}
 
 absl::Status Gate::CheckLeaderWanted(const rpc::Call& call) const {
   if (replica_->status().leader == raft::kNobody && call.Metadata("hasleader") == "true") {
@@ -50,10 +50,8 @@ void Gate::Read(const rpc::Call& call, bool serializable,
   if (serializable) return read(absl::OkStatus());
   const absl::Status leader = CheckLeaderWanted(call);
   if (!leader.ok()) return read(leader);
-  replica_->ReadIndex(DeadlineOf(call), [this, read = std::move(read)](raft::ReadOutcome outcome) {
-    if (outcome != raft::ReadOutcome::kReady) return read(FromRead(outcome));
-    // The threads of the replica must not wait for the state's disk.
-    run_task_([read] { read(absl::OkStatus()); });
+  replica_->ReadIndex(DeadlineOf(call), [read = std::move(read)](raft::ReadOutcome outcome) {
+    read(outcome == raft::ReadOutcome::kReady ? absl::OkStatus() : FromRead(outcome));
   });
 }
 

@@ -28,15 +28,15 @@ struct GateOptions {
 
 class Gate {
  public:
-  // `replica` and `clock` must outlive the gate. `run_task` is for what a read does.
-  Gate(const GateOptions& options, Replica* replica, const base::Clock* clock, RunTask run_task);
+  // `replica` and `clock` must outlive the gate.
+  Gate(const GateOptions& options, Replica* replica, const base::Clock* clock);
 
   // A write: `done` gets the answer's bytes.
   void Publish(const rpc::Call& call, const etcdserverpb::InternalRaftRequest& request,
                rpc::UnaryDone done) const;
 
-  // A read: `read` runs once this member's state is linearizable, at a time when it may wait, or
-  // gets the error. `serializable`: at once, from the state as it is.
+  // A read: `read` runs once this member's state is linearizable, on a thread that may wait for
+  // a disk, or gets the error. `serializable`: at once, from the state as it is.
   void Read(const rpc::Call& call, bool serializable, std::function<void(absl::Status)> read) const;
 
   // The term for a header.
@@ -56,7 +56,6 @@ class Gate {
   const GateOptions options_;
   Replica* const replica_;
   const base::Clock* const clock_;
-  const RunTask run_task_;
 };
 
 }  // namespace server

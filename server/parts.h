@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -45,8 +44,5 @@ class State {
   virtual int64_t size_bytes() const = 0;
   virtual int64_t size_in_use_bytes() const = 0;
 };
-
-// Runs tasks on threads that may wait for a disk.
-using RunTask = std::function<void(std::function<void()>)>;
 
 }  // namespace server

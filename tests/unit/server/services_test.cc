@@ -2,7 +2,6 @@
 //
 // The services over fakes of the replica and the state.
 
-#include <deque>
 #include <set>
 
 #include "gtest/gtest.h"
@@ -87,7 +86,7 @@ class ServicesTest : public testing::Test {
  protected:
   ServicesTest()
       : gate_(GateOptions{.cluster_id = 11, .member_id = 22, .max_request_bytes = 1000}, &replica_,
-              &clock_, [this](std::function<void()> task) { tasks_.push_back(std::move(task)); }),
+              &clock_),
         kv_(&gate_, &state_, 4),
         maintenance_(&gate_, &state_, 1 << 20),
         cluster_(&gate_, &state_, {{22, "a", {"http://h:1"}}, {33, "b", {"http://h:2"}}}) {
@@ -111,8 +110,6 @@ class ServicesTest : public testing::Test {
       status = result;
       EXPECT_TRUE(response.ParseFromString(bytes));
     });
-    for (const auto& task : tasks_) task();
-    tasks_.clear();
     EXPECT_EQ(ended, 1);
     if (!status.ok()) return status;
     return response;
@@ -122,7 +119,6 @@ class ServicesTest : public testing::Test {
   FakeReplica replica_;
   FakeState state_;
   FakeCall call_;
-  std::deque<std::function<void()>> tasks_;
   Gate gate_;
   KvService kv_;
   MaintenanceService maintenance_;
