@@ -37,6 +37,9 @@ void Gate::Publish(const rpc::Call& call, const etcdserverpb::InternalRaftReques
         if (outcome.kind == raft::PublishOutcome::Kind::kApplied) {
           return done(FromStore(outcome.result.status), std::move(outcome.result.response));
         }
+        if (stopping_ && outcome.kind == raft::PublishOutcome::Kind::kUnknown) {
+          return done(ErrorStatus(WireError::kStopped), "");
+        }
         // As etcd: the leader is to blame if it was lost shortly before the request came or since.
         const raft::NodeStatus status = replica_->status();
         const bool leader_lost = status.leader_lost_at != base::TimePoint::min() &&

@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <string>
 
@@ -39,6 +40,9 @@ class Gate {
   // a disk, or gets the error. `serializable`: at once, from the state as it is.
   void Read(const rpc::Call& call, bool serializable, std::function<void(absl::Status)> read) const;
 
+  // From now on what has no answer says that the server stops.
+  void BeginStop() { stopping_ = true; }
+
   // The term for a header.
   uint64_t Term() const { return replica_->status().term.value(); }
 
@@ -56,6 +60,7 @@ class Gate {
   const GateOptions options_;
   Replica* const replica_;
   const base::Clock* const clock_;
+  std::atomic<bool> stopping_ = false;
 };
 
 }  // namespace server
