@@ -58,12 +58,28 @@ std::vector<std::string> Addresses(const std::vector<std::string>& urls) {
   return addresses;
 }
 
+// Known methods say that they are not there yet, rather than that nobody knows them.
+void RegisterWhatIsToCome(rpc::Registry* registry) {
+  RegisterUnimplemented(registry, "etcdserverpb.KV", {"RangeStream"});
+  RegisterUnimplemented(registry, "etcdserverpb.Watch", {"Watch"});
+  RegisterUnimplemented(
+      registry, "etcdserverpb.Lease",
+      {"LeaseGrant", "LeaseRevoke", "LeaseKeepAlive", "LeaseTimeToLive", "LeaseLeases"});
+  RegisterUnimplemented(
+      registry, "etcdserverpb.Auth",
+      {"AuthEnable", "AuthDisable", "AuthStatus", "Authenticate", "UserAdd", "UserGet", "UserList",
+       "UserDelete", "UserChangePassword", "UserGrantRole", "UserRevokeRole", "RoleAdd", "RoleGet",
+       "RoleList", "RoleDelete", "RoleGrantPermission", "RoleRevokePermission"});
+  RegisterUnimplemented(registry, "v3lockpb.Lock", {"Lock", "Unlock"});
+  RegisterUnimplemented(registry, "v3electionpb.Election",
+                        {"Campaign", "Proclaim", "Leader", "Observe", "Resign"});
+}
+
 // Each change of role, term or leader is one line that says who, when and what.
 void LogStatus(const std::string& name, const raft::NodeStatus& status) {
   LOG(INFO) << name << " t" << status.term << " " << raft::RoleName(status.role) << ", leader "
-            << (status.leader == raft::kNobody
-                    ? std::string("none")
-                    : absl::StrCat(absl::Hex(status.leader.value())));
+            << (status.leader == raft::kNobody ? std::string("none")
+                                               : absl::StrCat(absl::Hex(status.leader.value())));
 }
 
 }  // namespace
@@ -85,10 +101,10 @@ App::App(const Config& config, const InitialCluster& cluster, std::unique_ptr<St
   kv_.Register(&client_registry_);
   maintenance_.Register(&client_registry_);
   members_.Register(&client_registry_);
+  RegisterWhatIsToCome(&client_registry_);
   health_.Register(&client_registry_);
   rpc::RegisterReflection(&client_registry_);
-  peers_.Register(&peer_registry_,
-                  [this](std::string bytes) { node_.Receive(std::move(bytes)); });
+  peers_.Register(&peer_registry_, [this](std::string bytes) { node_.Receive(std::move(bytes)); });
 }
 
 absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config) {
@@ -125,8 +141,8 @@ absl::Status App::Listen() {
   options = rpc::GrpcServerOptions();
   options.addresses = Addresses(config_.listen_client_urls);
   options.receive_bytes_max = config_.max_request_bytes + kRequestOverheadBytes;
-  options.concurrent_streams_max = static_cast<uint32_t>(
-      std::min<uint64_t>(config_.max_concurrent_streams, UINT32_MAX));
+  options.concurrent_streams_max =
+      static_cast<uint32_t>(std::min<uint64_t>(config_.max_concurrent_streams, UINT32_MAX));
   options.ping_interval_min = config_.grpc_keepalive_min_time;
   options.keepalive_time = config_.grpc_keepalive_interval;
   options.keepalive_timeout = config_.grpc_keepalive_timeout;
@@ -202,9 +218,8 @@ void App::Stop() {
   if (upkeep_.joinable()) upkeep_.join();
   // So that the next start has nothing to apply again.
   storage_->machine->Flush();
-  LOG(INFO) << config_.name << " has ended at applied index "
-            << storage_->machine->applied().index << ", revision "
-            << storage_->machine->revision();
+  LOG(INFO) << config_.name << " has ended at applied index " << storage_->machine->applied().index
+            << ", revision " << storage_->machine->revision();
 }
 
 App::~App() { Stop(); }

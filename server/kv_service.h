@@ -2,7 +2,7 @@
 //
 // kv_service.h: etcdserverpb.KV: check, then the gate, then the answer.
 //
-// RangeStream is left unregistered, and so Unimplemented: clients fall back to Range.
+// RangeStream is not here: it is Unimplemented, on which clients fall back to Range.
 
 #pragma once
 

@@ -43,9 +43,7 @@ class MachineState final : public State {
   int64_t revision() const override { return machine_->revision(); }
   std::vector<membershippb::Member> members() const override;
   std::vector<etcdserverpb::AlarmMember> alarms() const override;
-  int64_t size_bytes() const override {
-    return static_cast<int64_t>(machine_->physical_bytes());
-  }
+  int64_t size_bytes() const override { return static_cast<int64_t>(machine_->physical_bytes()); }
   int64_t size_in_use_bytes() const override {
     return static_cast<int64_t>(machine_->logical_bytes());
   }

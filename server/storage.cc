@@ -62,9 +62,9 @@ absl::Status Storage::CheckIdentity(const Config& config, const InitialCluster& 
                        "it this member's vote; it must not take part as it is"));
     }
     if (config.initial_cluster_state == "existing") {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "--initial-cluster-state: 'existing', but data directory ", path,
-          " is new; joining a cluster that runs is not served yet"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("--initial-cluster-state: 'existing', but data directory ", path,
+                       " is new; joining a cluster that runs is not served yet"));
     }
     promises->SaveIdentity(NewIdentity(config, cluster));
     return absl::OkStatus();
