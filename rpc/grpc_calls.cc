@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "rpc/grpc_calls.h"
+
+#include <algorithm>
+#include <atomic>
+#include <deque>
+#include <mutex>
+#include <utility>
+
+#include "rpc/grpc_bytes.h"
+
+namespace rpc {
+namespace {
+
+using Context = grpc::GenericCallbackServerContext;
+
+std::optional<std::string> FindMetadata(const Context& context, std::string_view name) {
+  const auto& all = context.client_metadata();
+  const auto found = all.find(grpc::string_ref(name.data(), name.size()));
+  if (found == all.end()) return std::nullopt;
+  return std::string(found->second.data(), found->second.size());
+}
+
+// gRPC's deadline is on the calendar's line, ours is monotonic: carried over by what is left.
+base::TimePoint DeadlineOf(const Context& context, const base::Clock& clock) {
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return base::kForever;
+  const auto left = deadline - std::chrono::system_clock::now();
+  if (left > std::chrono::hours(24 * 365)) return base::kForever;
+  return clock.Now() + std::chrono::duration_cast<base::Duration>(left);
+}
+
+class UnaryReactor final : public grpc::ServerGenericBidiReactor, public Call {
+ public:
+  UnaryReactor(Context* context, const UnaryHandler* handler, const base::Clock& clock)
+      : context_(context), handler_(handler), deadline_(DeadlineOf(*context, clock)) {
+    StartRead(&request_);
+  }
+
+  std::optional<std::string> Metadata(std::string_view name) const override {
+    return FindMetadata(*context_, name);
+  }
+  base::TimePoint deadline() const override { return deadline_; }
+  std::string peer() const override { return context_->peer(); }
+  bool cancelled() const override { return cancelled_; }
+
+ private:
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      Finish(grpc::Status(grpc::StatusCode::INTERNAL, "the call brought no request"));
+      return;
+    }
+    std::string bytes = BytesOf(request_);
+    request_.Clear();
+    (*handler_)(*this, std::move(bytes), [this](absl::Status status, std::string response) {
+      Answer(status, std::move(response));
+    });
+  }
+
+  void Answer(const absl::Status& status, std::string response) {
+    if (!status.ok()) {
+      Finish(GrpcStatus(status));
+      return;
+    }
+    response_ = BufferOf(std::move(response));
+    StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
+  }
+
+  void OnCancel() override { cancelled_ = true; }
+  void OnDone() override { delete this; }
+
+  Context* const context_;
+  const UnaryHandler* const handler_;
+  const base::TimePoint deadline_;
+  std::atomic<bool> cancelled_ = false;
+  grpc::ByteBuffer request_;
+  grpc::ByteBuffer response_;
+};
+
+class StreamReactor final : public grpc::ServerGenericBidiReactor,
+                            public Stream,
+                            public std::enable_shared_from_this<StreamReactor> {
+ public:
+  StreamReactor(Context* context, const base::Clock& clock)
+      : peer_(context->peer()), deadline_(DeadlineOf(*context, clock)) {
+    // Copied: the stream may be asked after the call, and with it the context, is gone.
+    for (const auto& [name, value] : context->client_metadata()) {
+      metadata_.emplace(std::string(name.data(), name.size()),
+                        std::string(value.data(), value.size()));
+    }
+  }
+
+  void Open(const StreamOpener& opener) {
+    self_ = shared_from_this();
+    // The client learns that somebody listens before the first message leaves.
+    StartSendInitialMetadata();
+    handler_ = opener(self_);
+    StartRead(&incoming_);
+  }
+
+  std::optional<std::string> Metadata(std::string_view name) const override {
+    const auto found = metadata_.find(name);
+    if (found == metadata_.end()) return std::nullopt;
+    return found->second;
+  }
+  base::TimePoint deadline() const override { return deadline_; }
+  std::string peer() const override { return peer_; }
+  bool cancelled() const override { return cancelled_; }
+
+  size_t Write(std::string message) override {
+    size_t waiting;
+    {
+      std::lock_guard lock(mutex_);
+      if (finish_wanted_ || cancelled_) return 0;
+      queued_bytes_ += message.size();
+      waiting = queued_bytes_;
+      queue_.push_back(std::move(message));
+    }
+    Advance();
+    return waiting;
+  }
+
+  void Finish(absl::Status status) override {
+    {
+      std::lock_guard lock(mutex_);
+      if (finish_wanted_) return;
+      finish_wanted_ = true;
+      status_ = std::move(status);
+    }
+    Advance();
+  }
+
+ private:
+  // Starts the next write, or the end, unless a write is under way. grpc++ is called without the
+  // lock, as it may call back at once; writing_ and finished_ keep everybody else out.
+  void Advance() {
+    bool write = false;
+    {
+      std::lock_guard lock(mutex_);
+      if (writing_ || finished_) return;
+      if (!queue_.empty() && !cancelled_) {
+        writing_ = write = true;
+        outgoing_ = BufferOf(std::move(queue_.front()));
+        queue_.pop_front();
+      } else if (finish_wanted_) {
+        finished_ = true;
+      } else {
+        return;
+      }
+    }
+    if (write) {
+      StartWrite(&outgoing_);
+    } else {
+      grpc::ServerGenericBidiReactor::Finish(GrpcStatus(status_));
+    }
+  }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      if (!cancelled_) handler_->OnHalfClose();
+      return;
+    }
+    std::string bytes = BytesOf(incoming_);
+    incoming_.Clear();
+    handler_->OnMessage(std::move(bytes));
+    StartRead(&incoming_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    bool drained;
+    {
+      std::lock_guard lock(mutex_);
+      writing_ = false;
+      queued_bytes_ -= std::min(queued_bytes_, outgoing_.Length());
+      if (!ok) queue_.clear();
+      drained = ok && queue_.empty();
+    }
+    if (drained) handler_->OnDrained();
+    Advance();
+  }
+
+  void OnCancel() override {
+    cancelled_ = true;
+    Finish(absl::CancelledError("the client has gone"));
+  }
+
+  void OnDone() override {
+    handler_->OnDone();
+    handler_.reset();
+    self_.reset();
+  }
+
+  const std::string peer_;
+  const base::TimePoint deadline_;
+  std::map<std::string, std::string, std::less<>> metadata_;
+  std::unique_ptr<StreamHandler> handler_;
+  // Keeps the reactor until OnDone; a service's own reference may keep it longer.
+  std::shared_ptr<StreamReactor> self_;
+  std::atomic<bool> cancelled_ = false;
+  grpc::ByteBuffer incoming_;
+
+  std::mutex mutex_;
+  std::deque<std::string> queue_;
+  size_t queued_bytes_ = 0;
+  bool writing_ = false;
+  bool finish_wanted_ = false;
+  bool finished_ = false;
+  absl::Status status_;
+  grpc::ByteBuffer outgoing_;
+};
+
+class RefusedReactor final : public grpc::ServerGenericBidiReactor {
+ public:
+  explicit RefusedReactor(const absl::Status& status) { Finish(GrpcStatus(status)); }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
+grpc::ServerGenericBidiReactor* NewReactor(Context* context, const Registry& registry,
+                                           const base::Clock& clock) {
+  const Registry::Method* method = registry.Find(context->method());
+  if (method == nullptr) return new RefusedReactor(registry.UnknownMethod(context->method()));
+  if (const auto* unary = std::get_if<UnaryHandler>(method)) {
+    return new UnaryReactor(context, unary, clock);
+  }
+  auto stream = std::make_shared<StreamReactor>(context, clock);
+  stream->Open(std::get<StreamOpener>(*method));
+  return stream.get();
+}
+
+}  // namespace rpc

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// config.h: everything that can be set about a server, and what follows from it.
+//
+// Errors: InvalidArgument; the text names the flag.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/time.h"
+
+namespace server {
+
+struct Config {
+  std::string name = "default";
+  // Empty: "<name>.datum" in the working directory.
+  std::string data_dir;
+  std::vector<std::string> listen_client_urls = {"http://127.0.0.1:2379"};
+  std::vector<std::string> advertise_client_urls = {"http://localhost:2379"};
+  std::vector<std::string> listen_peer_urls = {"http://127.0.0.1:2380"};
+  std::vector<std::string> initial_advertise_peer_urls = {"http://localhost:2380"};
+  // "name=url,name=url"; empty: this member alone.
+  std::string initial_cluster;
+  std::string initial_cluster_token = "etcd-cluster";
+  std::string initial_cluster_state = "new";
+
+  base::Duration heartbeat_interval = std::chrono::milliseconds(100);
+  base::Duration election_timeout = std::chrono::milliseconds(1000);
+
+  uint64_t quota_backend_bytes = uint64_t{2} << 30;
+  uint64_t max_request_bytes = 1'572'864;
+  uint64_t max_txn_ops = 128;
+  uint64_t max_concurrent_streams = UINT32_MAX;
+  base::Duration grpc_keepalive_min_time = std::chrono::seconds(5);
+  base::Duration grpc_keepalive_interval = std::chrono::hours(2);
+  base::Duration grpc_keepalive_timeout = std::chrono::seconds(20);
+
+  uint64_t block_cache_bytes = 256 << 20;
+  uint64_t write_buffer_bytes = 256 << 20;
+  uint64_t rpc_memory_bytes = 1 << 30;
+
+  // debug, info, warn, error, panic or fatal.
+  std::string log_level = "info";
+
+  absl::Status Validate() const;
+
+  // How long a request may take that brings no deadline of its own, as etcd has it.
+  base::Duration RequestTimeout() const { return std::chrono::seconds(5) + 2 * election_timeout; }
+};
+
+// A URL that a member listens on or is reached at.
+struct HostPort {
+  std::string host;  // an IPv6 address keeps its brackets
+  uint16_t port = 0;
+  std::string Address() const;
+};
+
+// Errors: what is not http://host:port; https and unix are told that they are not served yet.
+absl::StatusOr<HostPort> ParseUrl(std::string_view url);
+
+// A member as the first configuration knows it.
+struct InitialMember {
+  uint64_t id = 0;
+  std::string name;
+  std::vector<std::string> peer_urls;
+};
+
+// The cluster as --initial-cluster says. All members compute the same, as etcd does: a member's
+// id is a hash of its peer URLs and the token, the cluster's a hash of its members' ids.
+struct InitialCluster {
+  uint64_t cluster_id = 0;
+  uint64_t self = 0;
+  std::vector<InitialMember> members;  // ascending by id
+};
+
+// Requires: config.Validate().ok().
+absl::StatusOr<InitialCluster> ComputeInitialCluster(const Config& config);
+
+}  // namespace server

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/data_dir.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace server {
+namespace {
+
+absl::Status Refused(const std::string& path, int reason) {
+  const std::string text = absl::StrCat("data directory ", path, ": ", strerror(reason));
+  switch (reason) {
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return absl::PermissionDeniedError(text);
+    case ENOTDIR:
+    case ENOENT:
+      return absl::FailedPreconditionError(text);
+    default:
+      return absl::InternalError(text);
+  }
+}
+
+absl::Status MakeDirectory(const std::string& path) {
+  // Only its owner: it holds all that clients wrote.
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return Refused(path, errno);
+  struct stat facts = {};
+  if (stat(path.c_str(), &facts) != 0) return Refused(path, errno);
+  if (!S_ISDIR(facts.st_mode)) return Refused(path, ENOTDIR);
+  if (access(path.c_str(), R_OK | W_OK | X_OK) != 0) return Refused(path, errno);
+  return absl::OkStatus();
+}
+
+// The directory's name itself must survive a crash, or the member would come back without memory.
+absl::Status SyncParent(const std::string& path) {
+  const int fd = open((path + "/..").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return Refused(path, errno);
+  const int failure = fsync(fd) == 0 ? 0 : errno;
+  close(fd);
+  return failure == 0 ? absl::OkStatus() : Refused(path, failure);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path) {
+  RETURN_IF_ERROR(MakeDirectory(path));
+  RETURN_IF_ERROR(SyncParent(path));
+  const int fd = open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return Refused(path, errno);
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    const int reason = errno;
+    close(fd);
+    if (reason != EWOULDBLOCK) return Refused(path, reason);
+    return absl::UnavailableError(
+        absl::StrCat("data directory ", path, " is in use by a running member"));
+  }
+  return std::unique_ptr<DataDir>(new DataDir(path, fd));
+}
+
+DataDir::~DataDir() { close(lock_fd_); }
+
+std::string DataDir::state(uint64_t number) const { return absl::StrCat(path_, "/state-", number); }
+
+}  // namespace server

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/errors.h"
+
+#include "glog/logging.h"
+#include "store/errors.h"
+
+namespace server {
+namespace {
+
+using absl::StatusCode;
+
+struct Row {
+  WireError error;
+  StatusCode code;
+  // May a write that ended so be sent again?
+  bool retry_write;
+  const char* text;
+};
+
+// Unavailable is what clients retry reads on; whether a write may be retried is our own column.
+constexpr Row kTable[] = {
+    {WireError::kEmptyKey, StatusCode::kInvalidArgument, false, "etcdserver: key is not provided"},
+    {WireError::kKeyNotFound, StatusCode::kInvalidArgument, false, "etcdserver: key not found"},
+    {WireError::kValueProvided, StatusCode::kInvalidArgument, false,
+     "etcdserver: value is provided"},
+    {WireError::kLeaseProvided, StatusCode::kInvalidArgument, false,
+     "etcdserver: lease is provided"},
+    {WireError::kTooManyOps, StatusCode::kInvalidArgument, false,
+     "etcdserver: too many operations in txn request"},
+    {WireError::kDuplicateKey, StatusCode::kInvalidArgument, false,
+     "etcdserver: duplicate key given in txn request"},
+    {WireError::kInvalidSortOption, StatusCode::kInvalidArgument, false,
+     "etcdserver: invalid sort option"},
+    {WireError::kCompacted, StatusCode::kOutOfRange, false,
+     "etcdserver: mvcc: required revision has been compacted"},
+    {WireError::kFutureRevision, StatusCode::kOutOfRange, false,
+     "etcdserver: mvcc: required revision is a future revision"},
+    {WireError::kNoSpace, StatusCode::kResourceExhausted, false,
+     "etcdserver: mvcc: database space exceeded"},
+    {WireError::kLeaseNotFound, StatusCode::kNotFound, false,
+     "etcdserver: requested lease not found"},
+    {WireError::kLeaseExists, StatusCode::kFailedPrecondition, false,
+     "etcdserver: lease already exists"},
+    {WireError::kLeaseTtlTooLarge, StatusCode::kOutOfRange, false,
+     "etcdserver: too large lease TTL"},
+    {WireError::kRequestTooLarge, StatusCode::kInvalidArgument, false,
+     "etcdserver: request is too large"},
+    {WireError::kTooManyRequests, StatusCode::kResourceExhausted, true,
+     "etcdserver: too many requests"},
+    {WireError::kNoLeader, StatusCode::kUnavailable, true, "etcdserver: no leader"},
+    {WireError::kLeaderChanged, StatusCode::kUnavailable, true, "etcdserver: leader changed"},
+    {WireError::kStopped, StatusCode::kUnavailable, false, "etcdserver: server stopped"},
+    {WireError::kTimeout, StatusCode::kUnavailable, false, "etcdserver: request timed out"},
+    {WireError::kTimeoutLeaderFailed, StatusCode::kUnavailable, false,
+     "etcdserver: request timed out, possibly due to previous leader failure"},
+    {WireError::kTimeoutWaitApplied, StatusCode::kUnavailable, false,
+     "etcdserver: request timed out, waiting for the applied index took too long"},
+    {WireError::kCorrupt, StatusCode::kDataLoss, false, "etcdserver: corrupt cluster"},
+    {WireError::kUnknownMethod, StatusCode::kUnknown, false, "etcdserver: unknown method"},
+};
+static_assert(sizeof(kTable) / sizeof(kTable[0]) == kWireErrorCount);
+
+const Row& RowOf(WireError error) {
+  const Row& row = kTable[static_cast<size_t>(error)];
+  CHECK(row.error == error) << "the table is not in the order of the enum";
+  return row;
+}
+
+WireError Named(store::Error error) {
+  switch (error) {
+    case store::Error::kCompacted:
+      return WireError::kCompacted;
+    case store::Error::kFutureRevision:
+      return WireError::kFutureRevision;
+    case store::Error::kKeyNotFound:
+      return WireError::kKeyNotFound;
+    case store::Error::kLeaseNotFound:
+      return WireError::kLeaseNotFound;
+    case store::Error::kLeaseExists:
+      return WireError::kLeaseExists;
+    case store::Error::kLeaseTtlTooLarge:
+      return WireError::kLeaseTtlTooLarge;
+    case store::Error::kNoSpace:
+      return WireError::kNoSpace;
+    case store::Error::kCorrupt:
+      return WireError::kCorrupt;
+    case store::Error::kUnknownRequest:
+    case store::Error::kUndecodable:
+      return WireError::kUnknownMethod;
+  }
+  LOG(FATAL) << "no such store error: " << static_cast<int>(error);
+  return WireError::kCorrupt;
+}
+
+}  // namespace
+
+absl::Status ErrorStatus(WireError error) {
+  const Row& row = RowOf(error);
+  return absl::Status(row.code, row.text);
+}
+
+bool MayRetryWrite(WireError error) { return RowOf(error).retry_write; }
+
+absl::Status FromStore(const absl::Status& status) {
+  const auto named = store::ErrorOf(status);
+  return named.has_value() ? ErrorStatus(Named(*named)) : status;
+}
+
+absl::Status FromPublish(raft::PublishOutcome::Kind kind, bool leader_lost_meanwhile) {
+  switch (kind) {
+    case raft::PublishOutcome::Kind::kDropped:
+      return ErrorStatus(WireError::kLeaderChanged);
+    case raft::PublishOutcome::Kind::kUnknown:
+      return ErrorStatus(leader_lost_meanwhile ? WireError::kTimeoutLeaderFailed
+                                               : WireError::kTimeout);
+    case raft::PublishOutcome::Kind::kRefused:
+      return ErrorStatus(WireError::kTooManyRequests);
+    case raft::PublishOutcome::Kind::kNoLeader:
+      return ErrorStatus(WireError::kNoLeader);
+    case raft::PublishOutcome::Kind::kApplied:
+      break;
+  }
+  LOG(FATAL) << "an applied publish has its answer";
+  return absl::OkStatus();
+}
+
+absl::Status FromRead(raft::ReadOutcome outcome) {
+  switch (outcome) {
+    case raft::ReadOutcome::kTimedOut:
+      return ErrorStatus(WireError::kTimeout);
+    case raft::ReadOutcome::kNoLeader:
+      return ErrorStatus(WireError::kNoLeader);
+    case raft::ReadOutcome::kLeaderChanged:
+      return ErrorStatus(WireError::kLeaderChanged);
+    case raft::ReadOutcome::kRefused:
+      return ErrorStatus(WireError::kTooManyRequests);
+    case raft::ReadOutcome::kStopped:
+      return ErrorStatus(WireError::kStopped);
+    case raft::ReadOutcome::kReady:
+      break;
+  }
+  LOG(FATAL) << "a read that is ready is no error";
+  return absl::OkStatus();
+}
+
+}  // namespace server

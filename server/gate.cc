@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/gate.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/errors.h"
+
+namespace server {
+
+Gate::Gate(const GateOptions& options, Replica* replica, const base::Clock* clock)
+    : options_(options), replica_(replica), clock_(clock) {}
+
+absl::Status Gate::CheckLeaderWanted(const rpc::Call& call) const {
+  if (replica_->status().leader == raft::kNobody && call.Metadata("hasleader") == "true") {
+    return ErrorStatus(WireError::kNoLeader);
+  }
+  return absl::OkStatus();
+}
+
+base::TimePoint Gate::DeadlineOf(const rpc::Call& call) const {
+  return std::min(call.deadline(), clock_->Now() + options_.request_timeout);
+}
+
+void Gate::Publish(const rpc::Call& call, const etcdserverpb::InternalRaftRequest& request,
+                   rpc::UnaryDone done) const {
+  const absl::Status leader = CheckLeaderWanted(call);
+  if (!leader.ok()) return done(leader, "");
+  if (request.ByteSizeLong() > options_.max_request_bytes) {
+    return done(ErrorStatus(WireError::kRequestTooLarge), "");
+  }
+  const base::TimePoint began = clock_->Now();
+  replica_->Publish(
+      request.SerializeAsString(), DeadlineOf(call),
+      [this, began, done = std::move(done)](raft::PublishOutcome outcome) {
+        if (outcome.kind == raft::PublishOutcome::Kind::kApplied) {
+          return done(FromStore(outcome.result.status), std::move(outcome.result.response));
+        }
+        if (stopping_ && outcome.kind == raft::PublishOutcome::Kind::kUnknown) {
+          return done(ErrorStatus(WireError::kStopped), "");
+        }
+        // As etcd: the leader is to blame if it was lost shortly before the request came or since.
+        const raft::NodeStatus status = replica_->status();
+        const bool leader_lost = status.leader_lost_at != base::TimePoint::min() &&
+                                 status.leader_lost_at + 2 * options_.election_timeout > began;
+        done(FromPublish(outcome.kind, leader_lost), "");
+      });
+}
+
+void Gate::Read(const rpc::Call& call, bool serializable,
+                std::function<void(absl::Status)> read) const {
+  if (serializable) return read(absl::OkStatus());
+  const absl::Status leader = CheckLeaderWanted(call);
+  if (!leader.ok()) return read(leader);
+  replica_->ReadIndex(DeadlineOf(call), [read = std::move(read)](raft::ReadOutcome outcome) {
+    read(outcome == raft::ReadOutcome::kReady ? absl::OkStatus() : FromRead(outcome));
+  });
+}
+
+void Gate::FillHeader(etcdserverpb::ResponseHeader* header) const {
+  header->set_cluster_id(options_.cluster_id);
+  header->set_member_id(options_.member_id);
+  header->set_raft_term(Term());
+}
+
+}  // namespace server

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/kv_service.h"
+
+#include <utility>
+
+#include "rpc/typed.h"
+#include "server/errors.h"
+#include "server/validate.h"
+
+namespace server {
+
+using etcdserverpb::InternalRaftRequest;
+
+void KvService::Register(rpc::Registry* registry) const {
+  const auto add = [&](const char* method, rpc::UnaryHandler handler) {
+    registry->AddUnary(std::string("/etcdserverpb.KV/") + method, std::move(handler));
+  };
+  add("Range",
+      rpc::TypedUnary<etcdserverpb::RangeRequest>(
+          [this](const rpc::Call& call, etcdserverpb::RangeRequest request, rpc::UnaryDone done) {
+            Range(call, std::move(request), std::move(done));
+          }));
+  add("Put", rpc::TypedUnary<etcdserverpb::PutRequest>(
+                 [this](const rpc::Call& call, etcdserverpb::PutRequest request,
+                        rpc::UnaryDone done) { Put(call, std::move(request), std::move(done)); }));
+  add("DeleteRange",
+      rpc::TypedUnary<etcdserverpb::DeleteRangeRequest>(
+          [this](const rpc::Call& call, etcdserverpb::DeleteRangeRequest request,
+                 rpc::UnaryDone done) { DeleteRange(call, std::move(request), std::move(done)); }));
+  add("Txn", rpc::TypedUnary<etcdserverpb::TxnRequest>(
+                 [this](const rpc::Call& call, etcdserverpb::TxnRequest request,
+                        rpc::UnaryDone done) { Txn(call, std::move(request), std::move(done)); }));
+  add("Compact",
+      rpc::TypedUnary<etcdserverpb::CompactionRequest>(
+          [this](const rpc::Call& call, etcdserverpb::CompactionRequest request,
+                 rpc::UnaryDone done) { Compact(call, std::move(request), std::move(done)); }));
+}
+
+void KvService::Range(const rpc::Call& call, etcdserverpb::RangeRequest request,
+                      rpc::UnaryDone done) const {
+  const absl::Status checked = CheckRange(request);
+  if (!checked.ok()) return done(checked, "");
+  const bool serializable = request.serializable();
+  gate_->Read(call, serializable,
+              [this, request = std::move(request), done = std::move(done)](absl::Status ready) {
+                if (!ready.ok()) return done(ready, "");
+                etcdserverpb::RangeResponse response;
+                const absl::Status status = state_->Range(request, gate_->Term(), &response);
+                rpc::Reply(done, FromStore(status), response);
+              });
+}
+
+void KvService::Put(const rpc::Call& call, etcdserverpb::PutRequest request,
+                    rpc::UnaryDone done) const {
+  const absl::Status checked = CheckPut(request);
+  if (!checked.ok()) return done(checked, "");
+  InternalRaftRequest command;
+  command.mutable_put()->Swap(&request);
+  gate_->Publish(call, command, std::move(done));
+}
+
+void KvService::DeleteRange(const rpc::Call& call, etcdserverpb::DeleteRangeRequest request,
+                            rpc::UnaryDone done) const {
+  const absl::Status checked = CheckDeleteRange(request);
+  if (!checked.ok()) return done(checked, "");
+  InternalRaftRequest command;
+  command.mutable_delete_range()->Swap(&request);
+  gate_->Publish(call, command, std::move(done));
+}
+
+void KvService::Txn(const rpc::Call& call, etcdserverpb::TxnRequest request,
+                    rpc::UnaryDone done) const {
+  const absl::Status checked = CheckTxn(request, max_txn_ops_);
+  if (!checked.ok()) return done(checked, "");
+  if (!IsReadOnly(request)) {
+    InternalRaftRequest command;
+    command.mutable_txn()->Swap(&request);
+    return gate_->Publish(call, command, std::move(done));
+  }
+  const bool serializable = IsSerializable(request);
+  gate_->Read(call, serializable,
+              [this, request = std::move(request), done = std::move(done)](absl::Status ready) {
+                if (!ready.ok()) return done(ready, "");
+                etcdserverpb::TxnResponse response;
+                const absl::Status status = state_->ReadTxn(request, gate_->Term(), &response);
+                rpc::Reply(done, FromStore(status), response);
+              });
+}
+
+void KvService::Compact(const rpc::Call& call, etcdserverpb::CompactionRequest request,
+                        rpc::UnaryDone done) const {
+  InternalRaftRequest command;
+  command.mutable_compaction()->Swap(&request);
+  gate_->Publish(call, command, std::move(done));
+}
+
+}  // namespace server

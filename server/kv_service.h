@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// kv_service.h: etcdserverpb.KV: check, then the gate, then the answer.
+//
+// RangeStream is not here: it is Unimplemented, on which clients fall back to Range.
+
+#pragma once
+
+#include "rpc/handler.h"
+#include "server/gate.h"
+#include "server/parts.h"
+
+namespace server {
+
+class KvService {
+ public:
+  // All must outlive the registry's transport.
+  KvService(const Gate* gate, const State* state, int max_txn_ops)
+      : gate_(gate), state_(state), max_txn_ops_(max_txn_ops) {}
+
+  void Register(rpc::Registry* registry) const;
+
+ private:
+  void Range(const rpc::Call& call, etcdserverpb::RangeRequest request, rpc::UnaryDone done) const;
+  void Put(const rpc::Call& call, etcdserverpb::PutRequest request, rpc::UnaryDone done) const;
+  void DeleteRange(const rpc::Call& call, etcdserverpb::DeleteRangeRequest request,
+                   rpc::UnaryDone done) const;
+  void Txn(const rpc::Call& call, etcdserverpb::TxnRequest request, rpc::UnaryDone done) const;
+  void Compact(const rpc::Call& call, etcdserverpb::CompactionRequest request,
+               rpc::UnaryDone done) const;
+
+  const Gate* const gate_;
+  const State* const state_;
+  const int max_txn_ops_;
+};
+
+}  // namespace server

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ends with 0 after SIGTERM or SIGINT, 1 if the start fails, 2 for a wrong command line.
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
+
+#include "absl/strings/str_join.h"
+#include "glog/logging.h"
+#include "server/app.h"
+#include "server/flags.h"
+
+namespace {
+
+// Blocked in the first thread, and so in all that it makes: one place waits for them.
+sigset_t BlockStopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+std::optional<std::string> FromEnvironment(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  if (value == nullptr) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const sigset_t stop_signals = BlockStopSignals();
+  auto line = server::ParseCommandLine({argv + 1, argv + argc}, FromEnvironment);
+  if (!line.ok()) {
+    std::cerr << "datum: " << line.status().message() << "\nTry --help.\n";
+    return 2;
+  }
+  switch (line->action) {
+    case server::CommandLine::Action::kHelp:
+      std::cout << server::HelpText();
+      return 0;
+    case server::CommandLine::Action::kVersion:
+      std::cout << server::VersionText();
+      return 0;
+    case server::CommandLine::Action::kServe:
+      break;
+  }
+  server::StartLog(argv[0], line->config.log_level);
+  if (!line->without_effect.empty()) {
+    LOG(WARNING) << "accepted without effect: " << absl::StrJoin(line->without_effect, ", ");
+  }
+  // `bazel run` starts programs elsewhere and says here where it was called.
+  const auto called_in = FromEnvironment("BUILD_WORKING_DIRECTORY");
+  if (called_in.has_value() && line->config.data_dir[0] != '/') {
+    line->config.data_dir = *called_in + "/" + line->config.data_dir;
+  }
+
+  auto app = server::App::Start(line->config);
+  if (!app.ok()) {
+    std::cerr << "datum: " << app.status().message() << "\n";
+    return 1;
+  }
+  int signal_number = 0;
+  sigwait(&stop_signals, &signal_number);
+  LOG(INFO) << "ends on " << strsignal(signal_number);
+  (*app)->Stop();
+  return 0;
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// maintenance_service.h: etcdserverpb.Maintenance: Status and Alarm. The rest is Unimplemented,
+// and says so by name.
+
+#pragma once
+
+#include "rpc/handler.h"
+#include "server/gate.h"
+#include "server/parts.h"
+
+namespace server {
+
+class MaintenanceService {
+ public:
+  // All must outlive the registry's transport.
+  MaintenanceService(const Gate* gate, const State* state, uint64_t quota_bytes)
+      : gate_(gate), state_(state), quota_bytes_(quota_bytes) {}
+
+  void Register(rpc::Registry* registry) const;
+
+ private:
+  void Status(const rpc::UnaryDone& done) const;
+
+  const Gate* const gate_;
+  const State* const state_;
+  const uint64_t quota_bytes_;
+};
+
+// Registers methods of `service` that answer that they are not there yet.
+void RegisterUnimplemented(rpc::Registry* registry, const std::string& service,
+                           const std::vector<std::string>& methods);
+
+}  // namespace server

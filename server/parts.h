@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// parts.h: the two things that services work on, as they need them: the replica, which orders
+// writes and says when a read is linearizable, and the state, which answers reads.
+//
+// Threads: any.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/time.h"
+#include "proto/etcd/membership.pb.h"
+#include "proto/etcd/rpc.pb.h"
+#include "raft/node/node.h"
+
+namespace server {
+
+// raft::Node, or a fake of it.
+class Replica {
+ public:
+  virtual ~Replica() = default;
+  virtual void Publish(std::string command, base::TimePoint deadline, raft::PublishDone done) = 0;
+  virtual void ReadIndex(base::TimePoint deadline, raft::ReadDone done) = 0;
+  virtual raft::NodeStatus status() const = 0;
+};
+
+// store::KvMachine, or a fake of it. Reads as of one moment each; headers are filled.
+class State {
+ public:
+  virtual ~State() = default;
+  virtual absl::Status Range(const etcdserverpb::RangeRequest& request, uint64_t raft_term,
+                             etcdserverpb::RangeResponse* response) const = 0;
+  virtual absl::Status ReadTxn(const etcdserverpb::TxnRequest& request, uint64_t raft_term,
+                               etcdserverpb::TxnResponse* response) const = 0;
+  virtual int64_t revision() const = 0;
+  // What members have said of themselves.
+  virtual std::vector<membershippb::Member> members() const = 0;
+  virtual std::vector<etcdserverpb::AlarmMember> alarms() const = 0;
+  // Bytes that the state takes, and bytes of its live datums.
+  virtual int64_t size_bytes() const = 0;
+  virtual int64_t size_in_use_bytes() const = 0;
+};
+
+}  // namespace server

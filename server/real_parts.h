@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// real_parts.h: the replica and the state that users run: raft::Node and store::KvMachine.
+
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "raft/node/node.h"
+#include "server/parts.h"
+#include "store/kv_machine.h"
+
+namespace server {
+
+class NodeReplica final : public Replica {
+ public:
+  explicit NodeReplica(raft::Node* node) : node_(node) {}
+  void Publish(std::string command, base::TimePoint deadline, raft::PublishDone done) override {
+    node_->Publish(std::move(command), deadline, std::move(done));
+  }
+  void ReadIndex(base::TimePoint deadline, raft::ReadDone done) override {
+    node_->ReadIndex(deadline, std::move(done));
+  }
+  raft::NodeStatus status() const override { return node_->status(); }
+
+ private:
+  raft::Node* const node_;
+};
+
+class MachineState final : public State {
+ public:
+  explicit MachineState(const store::KvMachine* machine) : machine_(machine) {}
+  absl::Status Range(const etcdserverpb::RangeRequest& request, uint64_t raft_term,
+                     etcdserverpb::RangeResponse* response) const override {
+    return machine_->Range(request, raft_term, response);
+  }
+  absl::Status ReadTxn(const etcdserverpb::TxnRequest& request, uint64_t raft_term,
+                       etcdserverpb::TxnResponse* response) const override {
+    return machine_->ReadTxn(request, raft_term, response);
+  }
+  int64_t revision() const override { return machine_->revision(); }
+  std::vector<membershippb::Member> members() const override;
+  std::vector<etcdserverpb::AlarmMember> alarms() const override;
+  int64_t size_bytes() const override { return static_cast<int64_t>(machine_->physical_bytes()); }
+  int64_t size_in_use_bytes() const override {
+    return static_cast<int64_t>(machine_->logical_bytes());
+  }
+
+ private:
+  const store::KvMachine* const machine_;
+};
+
+}  // namespace server

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "store/applied_record.h"
+
+#include "absl/status/status.h"
+
+namespace store {
+namespace {
+
+constexpr size_t kBytes = 6 * 8 + 4;
+
+}  // namespace
+
+std::string EncodeAppliedRecord(const AppliedRecord& record) {
+  std::string bytes;
+  bytes.reserve(kBytes);
+  AppendFixed64(&bytes, record.applied.index.value());
+  AppendFixed64(&bytes, record.applied.term.value());
+  AppendFixed64(&bytes, static_cast<uint64_t>(record.revision));
+  AppendFixed64(&bytes, static_cast<uint64_t>(record.compact_revision));
+  AppendFixed64(&bytes, static_cast<uint64_t>(record.compacted_at));
+  AppendFixed64(&bytes, static_cast<uint64_t>(record.live_bytes));
+  AppendFixed32(&bytes, record.state_hash);
+  return bytes;
+}
+
+absl::StatusOr<AppliedRecord> DecodeAppliedRecord(std::string_view bytes) {
+  if (bytes.size() != kBytes) return absl::DataLossError("the applied record has a wrong length");
+  const char* at = bytes.data();
+  AppliedRecord record;
+  record.applied.index = raft::Index(DecodeFixed64(at));
+  record.applied.term = raft::Term(DecodeFixed64(at + 8));
+  record.revision = static_cast<int64_t>(DecodeFixed64(at + 16));
+  record.compact_revision = static_cast<int64_t>(DecodeFixed64(at + 24));
+  record.compacted_at = static_cast<int64_t>(DecodeFixed64(at + 32));
+  record.live_bytes = static_cast<int64_t>(DecodeFixed64(at + 40));
+  record.state_hash = DecodeFixed32(at + 48);
+  return record;
+}
+
+}  // namespace store

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "store/errors.h"
+
+#include <string>
+
+#include "absl/strings/cord.h"
+#include "glog/logging.h"
+
+namespace store {
+namespace {
+
+constexpr char kPayload[] = "datum/store.Error";
+
+struct Text {
+  absl::StatusCode code;
+  const char* message;
+};
+
+Text TextOf(Error error) {
+  switch (error) {
+    case Error::kCompacted:
+      return {absl::StatusCode::kOutOfRange,
+              "etcdserver: mvcc: required revision has been compacted"};
+    case Error::kFutureRevision:
+      return {absl::StatusCode::kOutOfRange,
+              "etcdserver: mvcc: required revision is a future revision"};
+    case Error::kKeyNotFound:
+      return {absl::StatusCode::kInvalidArgument, "etcdserver: key not found"};
+    case Error::kLeaseNotFound:
+      return {absl::StatusCode::kNotFound, "etcdserver: requested lease not found"};
+    case Error::kLeaseExists:
+      return {absl::StatusCode::kFailedPrecondition, "etcdserver: lease already exists"};
+    case Error::kLeaseTtlTooLarge:
+      return {absl::StatusCode::kOutOfRange, "etcdserver: too large lease TTL"};
+    case Error::kNoSpace:
+      return {absl::StatusCode::kResourceExhausted, "etcdserver: mvcc: database space exceeded"};
+    case Error::kCorrupt:
+      return {absl::StatusCode::kDataLoss, "etcdserver: corrupt cluster"};
+    case Error::kUnknownRequest:
+      return {absl::StatusCode::kUnknown, "etcdserver: unknown method"};
+    case Error::kUndecodable:
+      return {absl::StatusCode::kInternal, "the command's bytes are no request"};
+  }
+  LOG(FATAL) << "no such error: " << static_cast<int>(error);
+  return {};
+}
+
+}  // namespace
+
+absl::Status ErrorStatus(Error error) {
+  const Text text = TextOf(error);
+  absl::Status status(text.code, text.message);
+  status.SetPayload(kPayload, absl::Cord(std::string(1, static_cast<char>(error))));
+  return status;
+}
+
+std::optional<Error> ErrorOf(const absl::Status& status) {
+  const auto payload = status.GetPayload(kPayload);
+  if (!payload.has_value()) return std::nullopt;
+  return static_cast<Error>(std::string(*payload)[0]);
+}
+
+}  // namespace store

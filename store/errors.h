@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// errors.h: what the store refuses, by name, carried in an absl::Status.
+//
+// The server maps these to etcd's codes and texts; the texts here are the same, for logs.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "absl/status/status.h"
+
+namespace store {
+
+enum class Error : uint8_t {
+  kCompacted,
+  kFutureRevision,
+  kKeyNotFound,
+  kLeaseNotFound,
+  kLeaseExists,
+  kLeaseTtlTooLarge,
+  kNoSpace,
+  kCorrupt,
+  // A command of a kind that this version does not know.
+  kUnknownRequest,
+  // A command whose bytes are no request at all.
+  kUndecodable,
+};
+inline constexpr int kErrorCount = 10;
+
+absl::Status ErrorStatus(Error error);
+
+// The error that ErrorStatus put into `status`; nothing for OK and for statuses from elsewhere.
+std::optional<Error> ErrorOf(const absl::Status& status);
+
+}  // namespace store

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The services over fakes of the replica and the state.
+
+#include <set>
+
+#include "gtest/gtest.h"
+#include "rpc/handler.h"
+#include "server/cluster_service.h"
+#include "server/errors.h"
+#include "server/kv_service.h"
+#include "server/maintenance_service.h"
+#include "store/errors.h"
+
+namespace server {
+namespace {
+
+using raft::PublishOutcome;
+
+class FakeClock : public base::Clock {
+ public:
+  base::TimePoint Now() const override { return now; }
+  base::TimePoint now = base::TimePoint(std::chrono::hours(1));
+};
+
+class FakeReplica : public Replica {
+ public:
+  void Publish(std::string command, base::TimePoint deadline, raft::PublishDone done) override {
+    commands.push_back(command);
+    last_deadline = deadline;
+    done(outcome);
+  }
+  void ReadIndex(base::TimePoint, raft::ReadDone done) override {
+    ++reads;
+    done(read_outcome);
+  }
+  raft::NodeStatus status() const override { return node; }
+
+  std::vector<std::string> commands;
+  base::TimePoint last_deadline;
+  PublishOutcome outcome;
+  raft::ReadOutcome read_outcome = raft::ReadOutcome::kReady;
+  int reads = 0;
+  raft::NodeStatus node;
+};
+
+class FakeState : public State {
+ public:
+  absl::Status Range(const etcdserverpb::RangeRequest& request, uint64_t raft_term,
+                     etcdserverpb::RangeResponse* response) const override {
+    if (request.revision() == 99) return store::ErrorStatus(store::Error::kFutureRevision);
+    response->mutable_header()->set_raft_term(raft_term);
+    response->set_count(7);
+    return absl::OkStatus();
+  }
+  absl::Status ReadTxn(const etcdserverpb::TxnRequest&, uint64_t,
+                       etcdserverpb::TxnResponse* response) const override {
+    response->set_succeeded(true);
+    return absl::OkStatus();
+  }
+  int64_t revision() const override { return 5; }
+  std::vector<membershippb::Member> members() const override { return said; }
+  std::vector<etcdserverpb::AlarmMember> alarms() const override { return raised; }
+  int64_t size_bytes() const override { return 100; }
+  int64_t size_in_use_bytes() const override { return 40; }
+
+  std::vector<membershippb::Member> said;
+  std::vector<etcdserverpb::AlarmMember> raised;
+};
+
+class FakeCall : public rpc::Call {
+ public:
+  std::optional<std::string> Metadata(std::string_view name) const override {
+    if (name == "hasleader" && hasleader) return "true";
+    return std::nullopt;
+  }
+  base::TimePoint deadline() const override { return until; }
+  std::string peer() const override { return "test"; }
+  bool cancelled() const override { return false; }
+
+  bool hasleader = false;
+  base::TimePoint until = base::kForever;
+};
+
+class ServicesTest : public testing::Test {
+ protected:
+  ServicesTest()
+      : gate_(GateOptions{.cluster_id = 11, .member_id = 22, .max_request_bytes = 1000}, &replica_,
+              &clock_),
+        kv_(&gate_, &state_, 4),
+        maintenance_(&gate_, &state_, 1 << 20),
+        cluster_(&gate_, &state_, {{22, "a", {"http://h:1"}}, {33, "b", {"http://h:2"}}}) {
+    replica_.node.leader = raft::NodeId(22);
+    replica_.node.term = raft::Term(3);
+    kv_.Register(&registry_);
+    maintenance_.Register(&registry_);
+    cluster_.Register(&registry_);
+  }
+
+  // Runs a method to its end; counts that it ends once.
+  template <typename Response, typename Request>
+  absl::StatusOr<Response> Ask(const std::string& path, const Request& request) {
+    const auto* handler = std::get_if<rpc::UnaryHandler>(registry_.Find("/etcdserverpb." + path));
+    if (handler == nullptr) return absl::UnimplementedError(path);
+    int ended = 0;
+    absl::Status status;
+    Response response;
+    (*handler)(call_, request.SerializeAsString(), [&](absl::Status result, std::string bytes) {
+      ++ended;
+      status = result;
+      EXPECT_TRUE(response.ParseFromString(bytes));
+    });
+    EXPECT_EQ(ended, 1);
+    if (!status.ok()) return status;
+    return response;
+  }
+
+  FakeClock clock_;
+  FakeReplica replica_;
+  FakeState state_;
+  FakeCall call_;
+  Gate gate_;
+  KvService kv_;
+  MaintenanceService maintenance_;
+  ClusterService cluster_;
+  rpc::Registry registry_;
+};
+
+etcdserverpb::PutRequest PutOf(const std::string& key) {
+  etcdserverpb::PutRequest put;
+  put.set_key(key);
+  return put;
+}
+
+TEST_F(ServicesTest, PutGoesDownThePublishPathAndGivesTheAnswersBytes) {
+  etcdserverpb::PutResponse answer;
+  answer.mutable_header()->set_revision(8);
+  replica_.outcome = {PublishOutcome::Kind::kApplied,
+                      {absl::OkStatus(), answer.SerializeAsString()}};
+  const auto response = Ask<etcdserverpb::PutResponse>("KV/Put", PutOf("k"));
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->header().revision(), 8);
+  etcdserverpb::InternalRaftRequest command;
+  ASSERT_TRUE(command.ParseFromString(replica_.commands.at(0)));
+  EXPECT_EQ(command.put().key(), "k");
+  EXPECT_EQ(replica_.last_deadline, clock_.now + std::chrono::seconds(7));
+  call_.until = clock_.now + std::chrono::seconds(1);
+  ASSERT_TRUE(Ask<etcdserverpb::PutResponse>("KV/Put", PutOf("k")).ok());
+  EXPECT_EQ(replica_.last_deadline, call_.until);
+}
+
+TEST_F(ServicesTest, ABadRequestNeverEntersTheLog) {
+  EXPECT_EQ(Ask<etcdserverpb::PutResponse>("KV/Put", PutOf("")).status(),
+            ErrorStatus(WireError::kEmptyKey));
+  etcdserverpb::PutRequest large = PutOf("k");
+  large.set_value(std::string(1000, 'v'));
+  EXPECT_EQ(Ask<etcdserverpb::PutResponse>("KV/Put", large).status(),
+            ErrorStatus(WireError::kRequestTooLarge));
+  EXPECT_TRUE(replica_.commands.empty());
+}
+
+TEST_F(ServicesTest, EachOutcomeOfAPublishHasItsError) {
+  const auto status_of = [&](PublishOutcome::Kind kind) {
+    replica_.outcome.kind = kind;
+    return Ask<etcdserverpb::PutResponse>("KV/Put", PutOf("k")).status();
+  };
+  EXPECT_EQ(status_of(PublishOutcome::Kind::kDropped), ErrorStatus(WireError::kLeaderChanged));
+  EXPECT_EQ(status_of(PublishOutcome::Kind::kRefused), ErrorStatus(WireError::kTooManyRequests));
+  EXPECT_EQ(status_of(PublishOutcome::Kind::kNoLeader), ErrorStatus(WireError::kNoLeader));
+  EXPECT_EQ(status_of(PublishOutcome::Kind::kUnknown), ErrorStatus(WireError::kTimeout));
+  replica_.node.leader_lost_at = clock_.now - std::chrono::seconds(1);
+  EXPECT_EQ(status_of(PublishOutcome::Kind::kUnknown),
+            ErrorStatus(WireError::kTimeoutLeaderFailed));
+  replica_.outcome = {PublishOutcome::Kind::kApplied,
+                      {store::ErrorStatus(store::Error::kCompacted), ""}};
+  EXPECT_EQ(Ask<etcdserverpb::PutResponse>("KV/Put", PutOf("k")).status(),
+            ErrorStatus(WireError::kCompacted));
+}
+
+TEST_F(ServicesTest, RangeIsLinearizableUnlessItSaysSerializable) {
+  etcdserverpb::RangeRequest range;
+  range.set_key("k");
+  auto response = Ask<etcdserverpb::RangeResponse>("KV/Range", range);
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_EQ(response->count(), 7);
+  EXPECT_EQ(response->header().raft_term(), 3u);
+  EXPECT_EQ(replica_.reads, 1);
+  replica_.read_outcome = raft::ReadOutcome::kLeaderChanged;
+  EXPECT_EQ(Ask<etcdserverpb::RangeResponse>("KV/Range", range).status(),
+            ErrorStatus(WireError::kLeaderChanged));
+  range.set_serializable(true);
+  EXPECT_TRUE(Ask<etcdserverpb::RangeResponse>("KV/Range", range).ok());
+  EXPECT_EQ(replica_.reads, 2);
+  range.set_revision(99);
+  EXPECT_EQ(Ask<etcdserverpb::RangeResponse>("KV/Range", range).status(),
+            ErrorStatus(WireError::kFutureRevision));
+}
+
+TEST_F(ServicesTest, ATxnThatOnlyReadsIsNotPublished) {
+  etcdserverpb::TxnRequest txn;
+  txn.add_success()->mutable_request_range()->set_key("k");
+  EXPECT_TRUE(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn)->succeeded());
+  EXPECT_EQ(replica_.reads, 1);
+  txn.add_failure()->mutable_request_put()->set_key("k");
+  replica_.outcome = {PublishOutcome::Kind::kApplied, {absl::OkStatus(), ""}};
+  EXPECT_TRUE(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).ok());
+  EXPECT_EQ(replica_.commands.size(), 1u);
+  for (int i = 0; i < 4; ++i) txn.add_compare()->set_key("k");
+  EXPECT_TRUE(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).ok());
+  txn.add_compare()->set_key("k");
+  EXPECT_EQ(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).status(),
+            ErrorStatus(WireError::kTooManyOps));
+}
+
+TEST_F(ServicesTest, HasleaderHearsAtOnceThatThereIsNone) {
+  replica_.node.leader = raft::kNobody;
+  call_.hasleader = true;
+  EXPECT_EQ(Ask<etcdserverpb::PutResponse>("KV/Put", PutOf("k")).status(),
+            ErrorStatus(WireError::kNoLeader));
+  etcdserverpb::RangeRequest range;
+  range.set_key("k");
+  EXPECT_EQ(Ask<etcdserverpb::RangeResponse>("KV/Range", range).status(),
+            ErrorStatus(WireError::kNoLeader));
+  EXPECT_TRUE(replica_.commands.empty());
+}
+
+TEST_F(ServicesTest, StatusTellsHowTheMemberIsDoing) {
+  replica_.node.commit_index = raft::Index(10);
+  replica_.node.applied_index = raft::Index(9);
+  auto status =
+      Ask<etcdserverpb::StatusResponse>("Maintenance/Status", etcdserverpb::StatusRequest());
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->version(), "3.7.1");
+  EXPECT_EQ(status->header().cluster_id(), 11u);
+  EXPECT_EQ(status->header().member_id(), 22u);
+  EXPECT_EQ(status->header().revision(), 5);
+  EXPECT_EQ(status->leader(), 22u);
+  EXPECT_EQ(status->raftindex(), 10u);
+  EXPECT_EQ(status->raftappliedindex(), 9u);
+  EXPECT_EQ(status->raftterm(), 3u);
+  EXPECT_EQ(status->dbsize(), 100);
+  EXPECT_EQ(status->dbsizeinuse(), 40);
+  EXPECT_EQ(status->errors_size(), 0);
+  replica_.node.leader = raft::kNobody;
+  state_.raised.resize(1);
+  state_.raised[0].set_memberid(22);
+  state_.raised[0].set_alarm(etcdserverpb::NOSPACE);
+  status = Ask<etcdserverpb::StatusResponse>("Maintenance/Status", etcdserverpb::StatusRequest());
+  ASSERT_EQ(status->errors_size(), 2);
+  EXPECT_EQ(status->errors(0), "etcdserver: no leader");
+  EXPECT_EQ(status->errors(1), "memberID:22  alarm:NOSPACE");
+}
+
+TEST_F(ServicesTest, MemberListHasNamesOnlyOfThoseThatStarted) {
+  state_.said.resize(1);
+  state_.said[0].set_id(33);
+  state_.said[0].mutable_member_attributes()->set_name("b");
+  state_.said[0].mutable_member_attributes()->add_client_urls("http://h:3");
+  etcdserverpb::MemberListRequest request;
+  request.set_linearizable(true);
+  const auto list = Ask<etcdserverpb::MemberListResponse>("Cluster/MemberList", request);
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_EQ(replica_.reads, 1);
+  EXPECT_EQ(list->header().revision(), 0);
+  ASSERT_EQ(list->members_size(), 2);
+  EXPECT_EQ(list->members(0).name(), "");
+  EXPECT_EQ(list->members(0).peerurls(0), "http://h:1");
+  EXPECT_EQ(list->members(1).name(), "b");
+  EXPECT_EQ(list->members(1).clienturls(0), "http://h:3");
+}
+
+TEST(ErrorsTest, EveryRowHasItsTextAndOnlySureLossesMayBeRetried) {
+  std::set<std::string> texts;
+  for (int i = 0; i < kWireErrorCount; ++i) {
+    const absl::Status status = ErrorStatus(static_cast<WireError>(i));
+    EXPECT_FALSE(status.ok());
+    EXPECT_TRUE(texts.insert(std::string(status.message())).second) << status;
+  }
+  EXPECT_TRUE(MayRetryWrite(WireError::kLeaderChanged));
+  EXPECT_TRUE(MayRetryWrite(WireError::kTooManyRequests));
+  EXPECT_FALSE(MayRetryWrite(WireError::kTimeout));
+  EXPECT_FALSE(MayRetryWrite(WireError::kStopped));
+}
+
+TEST(ErrorsTest, EveryStoreErrorKeepsItsCodeAndText) {
+  for (int i = 0; i < store::kErrorCount; ++i) {
+    const absl::Status named = store::ErrorStatus(static_cast<store::Error>(i));
+    const absl::Status wire = FromStore(named);
+    if (static_cast<store::Error>(i) == store::Error::kUndecodable) continue;
+    EXPECT_EQ(wire.code(), named.code());
+    EXPECT_EQ(wire.message(), named.message());
+  }
+  EXPECT_EQ(FromStore(absl::DataLossError("disk")), absl::DataLossError("disk"));
+}
+
+}  // namespace
+}  // namespace server
