@@ -142,6 +142,20 @@ TEST_F(CompactionTest, AViewOlderThanTheCopiesReadsOn) {
   EXPECT_EQ(ErrorOf(ValueAt(*view, "a", 2).status()), Error::kCompacted) << "gone under the reader";
 }
 
+TEST_F(CompactionTest, ATombstoneThatGoesUnderAReaderIsNoAbsence) {
+  Put("a", "a2");
+  Delete("a");  // 3
+  Put("b", "b4");
+  const auto view = engine_.NewView();
+  EXPECT_EQ(*ValueAt(*view, "a", 2), "a2");
+  Compact(4);
+  Finish();
+  EXPECT_EQ(ErrorOf(ValueAt(*view, "a", 2).status()), Error::kCompacted);
+  const KeySpace keys(view.get(), History(&engine_, compaction_.dropped_to()));
+  EXPECT_EQ(ErrorOf(keys.Count(KeyRangeOf("a", "c"), 2).status()), Error::kCompacted);
+  EXPECT_EQ(*ValueAt(*view, "a", 4), "-");
+}
+
 TEST_F(CompactionTest, ACompactionMayFollowBeforeTheFirstIsDone) {
   for (int i = 2; i <= 12; ++i) Put(i % 2 == 0 ? "a" : "b", std::to_string(i));
   Compact(4);

@@ -21,7 +21,7 @@ namespace {
 constexpr int kKeys = 5;
 constexpr int kWrites = 1500;
 
-// Puts "k0".."k4" = `number` under revision `number`.
+// Puts "k0".."k4" = `number` under revision `number`; "k9" comes with even ones and goes with odd.
 etcdserverpb::InternalRaftRequest PutAll(int64_t number) {
   etcdserverpb::InternalRaftRequest request;
   for (int i = 0; i < kKeys; ++i) {
@@ -29,12 +29,19 @@ etcdserverpb::InternalRaftRequest PutAll(int64_t number) {
     put->set_key("k" + std::to_string(i));
     put->set_value(std::to_string(number));
   }
+  if (number % 2 == 0) {
+    auto* put = request.mutable_txn()->add_success()->mutable_request_put();
+    put->set_key("k9");
+    put->set_value(std::to_string(number));
+  } else {
+    request.mutable_txn()->add_success()->mutable_request_delete_range()->set_key("k9");
+  }
   return request;
 }
 
 void ExpectOneMoment(const etcdserverpb::RangeResponse& response, int64_t at) {
   if (at == 0) at = response.header().revision();
-  ASSERT_EQ(response.count(), kKeys);
+  ASSERT_EQ(response.count(), kKeys + (at % 2 == 0 ? 1 : 0)) << "at " << at;
   for (const auto& kv : response.kvs()) ASSERT_EQ(kv.value(), std::to_string(at));
 }
 
