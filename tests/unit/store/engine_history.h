@@ -58,14 +58,14 @@ inline Batch MakeBatch(uint64_t seed, uint64_t number) {
     const Revision revision{static_cast<int64_t>(number), static_cast<int32_t>(i)};
     if (family == Family::kRevision || family == Family::kKept) {
       operation.key = own(RevisionKey(revision));
-      operation.value = own(std::string(random.Below(300), 'r'));
+      operation.value = own(std::string(random.Below(2500), 'r'));
     } else {
       operation.key = own("key" + std::to_string(random.Below(50)));
       operation.is_delete = random.Chance(0.3);
       if (!operation.is_delete) {
         operation.value = own(family == Family::kDeleted
                                   ? RevisionKey(revision)
-                                  : std::string(random.Below(300), 'v') + std::to_string(number));
+                                  : std::string(random.Below(2500), 'v') + std::to_string(number));
       }
     }
     batch.operations.push_back(operation);

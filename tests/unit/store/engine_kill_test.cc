@@ -25,11 +25,11 @@ namespace {
                                    uint64_t lives) {
   auto engine = OpenRocks(directory);
   base::Random random(seed + lives);
-  const uint64_t last = LastBatch(*engine) + 20 + random.Below(300);
+  const uint64_t last = LastBatch(*engine) + 20 + random.Below(600);
   for (uint64_t number = LastBatch(*engine) + 1; number <= last; ++number) {
     const Batch batch = MakeBatch(seed, number);
     engine->Write(batch.operations);
-    if (random.Chance(0.02)) {
+    if (random.Chance(0.005)) {
       engine->Flush();
       if (write(told_fd, &number, sizeof number) != sizeof number) _exit(2);
     }
