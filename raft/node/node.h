@@ -67,7 +67,7 @@ struct NodeOptions {
   base::Duration heartbeat_interval = std::chrono::milliseconds(100);
   // A leader is due after one to two of these.
   base::Duration election_timeout = std::chrono::milliseconds(1000);
-  // Publishes and reads that wait in the inbox, at most; more are refused.
+  // Publishes, and reads, that wait in the inbox or for their outcome, at most; more are refused.
   size_t inbox_publishes_max = 20'000;
   size_t inbox_bytes_max = 64 << 20;
   // Entries that are committed but not applied, at most, before publishes are refused.
