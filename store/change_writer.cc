@@ -93,8 +93,7 @@ absl::StatusOr<Revision> ChangeWriter::TakeTombstone(std::string_view key) {
   return tombstone;
 }
 
-std::string_view ChangeWriter::Record(Revision revision, const Change& change,
-                                      const Prior& prior) {
+std::string_view ChangeWriter::Record(Revision revision, const Change& change, const Prior& prior) {
   char* const revision_key = pending_->Allocate(kRevisionBytes);
   EncodeRevision(revision_key, revision);
   const std::string_view own_revision(revision_key, kRevisionBytes);

@@ -48,8 +48,7 @@ class ChangeWriter {
   void End();
 
   // Requires: `prior` is ReadPrior of the key, with no change of the key since.
-  absl::Status Put(std::string_view key, std::string_view value, int64_t lease,
-                   const Prior& prior);
+  absl::Status Put(std::string_view key, std::string_view value, int64_t lease, const Prior& prior);
   // Requires: prior.exists.
   void Delete(std::string_view key, const Prior& prior);
 

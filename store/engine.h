@@ -72,8 +72,7 @@ class Reader {
   virtual ~Reader() = default;
 
   // Calls `on_value` and returns true if there is a record under `key`.
-  virtual absl::StatusOr<bool> Get(Family family, std::string_view key,
-                                   OnValue on_value) const = 0;
+  virtual absl::StatusOr<bool> Get(Family family, std::string_view key, OnValue on_value) const = 0;
   // Over the keys below `upper_bound`, over all if it is empty. Stands nowhere before a Seek.
   virtual std::unique_ptr<Cursor> NewCursor(Family family, std::string_view upper_bound) const = 0;
 };

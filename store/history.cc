@@ -63,8 +63,13 @@ absl::StatusOr<bool> History::ReadVersion(Revision wanted, Revision successor, i
   return Missing(wanted, at);
 }
 
-absl::Status History::Missing(Revision revision, int64_t at) const {
+absl::Status History::StillReadable(int64_t at) const {
   if (at < dropped_to_->load(std::memory_order_acquire)) return ErrorStatus(Error::kCompacted);
+  return absl::OkStatus();
+}
+
+absl::Status History::Missing(Revision revision, int64_t at) const {
+  RETURN_IF_ERROR(StillReadable(at));
   return absl::DataLossError(
       absl::StrCat("the change at revision ", revision.main, " is missing from the state"));
 }

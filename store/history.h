@@ -37,6 +37,10 @@ class History {
   //         do not hang together.
   absl::StatusOr<bool> FindAt(Revision newest, int64_t at, OnDatum on_datum) const;
 
+  // kCompacted if what `at` needs may have gone while it was read. Asked at the end of a read in
+  // the past: a tombstone that is dropped leaves an absence behind, and no record that is missing.
+  absl::Status StillReadable(int64_t at) const;
+
  private:
   // The version `wanted`, which `successor` replaced.
   absl::StatusOr<bool> ReadVersion(Revision wanted, Revision successor, int64_t at,

@@ -45,6 +45,7 @@ absl::StatusOr<bool> KeySpace::Get(std::string_view key, int64_t at, OnDatum on_
     if (tombstone.ok()) deleted_at = *tombstone;
   }));
   RETURN_IF_ERROR(decoded);
+  RETURN_IF_ERROR(history_.StillReadable(at));
   if (!found || deleted_at.main <= at) return false;
   return history_.FindAt(deleted_at, at, on_datum);
 }
@@ -97,7 +98,8 @@ absl::Status KeySpace::ScanPast(const KeyRange& range, int64_t at, VisitDatum vi
     live->Next();
   }
   RETURN_IF_ERROR(live->status());
-  return deleted->status();
+  RETURN_IF_ERROR(deleted->status());
+  return history_.StillReadable(at);
 }
 
 absl::Status KeySpace::ScanKeys(const KeyRange& range,

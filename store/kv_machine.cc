@@ -166,8 +166,8 @@ absl::Status KvMachine::ReadTxn(const etcdserverpb::TxnRequest& request, uint64_
   const CachedReader reader(view->reader.get(), cache_.get(), numbers.revision);
   const KeySpace keys(&reader, NewestHistory());
   ASSIGN_OR_RETURN(const Branches branches, ChooseBranches(request, keys));
-  RETURN_IF_ERROR(CheckTxn(request, branches,
-                           {&keys, numbers.revision, numbers.compact_revision, nullptr}));
+  RETURN_IF_ERROR(
+      CheckTxn(request, branches, {&keys, numbers.revision, numbers.compact_revision, nullptr}));
   Operations operations(&keys, numbers.revision);
   RETURN_IF_ERROR(operations.Txn(request, branches, response));
   FillHeader(options_, numbers.revision, raft_term, response->mutable_header());

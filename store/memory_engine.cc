@@ -197,8 +197,7 @@ absl::StatusOr<bool> MemoryEngine::Get(Family family, std::string_view key,
   return MemoryView::GetAt(*disk_, family, key, kNewest, on_value);
 }
 
-std::unique_ptr<Cursor> MemoryEngine::NewCursor(Family family,
-                                                std::string_view upper_bound) const {
+std::unique_ptr<Cursor> MemoryEngine::NewCursor(Family family, std::string_view upper_bound) const {
   return std::make_unique<MemoryCursor>(disk_, family, upper_bound, kNewest);
 }
 

@@ -95,8 +95,7 @@ void FillKeyValue(std::string_view key, const Datum& datum, mvccpb::KeyValue* kv
   kv->set_value(datum.value.data(), datum.value.size());
 }
 
-absl::Status ReadRange(const KeySpace& keys, const RangeRequest& request,
-                       RangeResponse* response) {
+absl::Status ReadRange(const KeySpace& keys, const RangeRequest& request, RangeResponse* response) {
   const KeyRange range = KeyRangeOf(request.key(), request.range_end());
   const int64_t at = std::max<int64_t>(request.revision(), kNewest);
   if (request.count_only()) {

@@ -35,8 +35,7 @@ void AddAlarm(const Alarm& alarm, etcdserverpb::AlarmResponse* response) {
 }  // namespace
 
 RequestApplier::RequestApplier(const Identity& identity, PendingWrites* pending, History history,
-                               AppliedRecord* numbers, LeaseTable* leases,
-                               ClusterRecord* cluster)
+                               AppliedRecord* numbers, LeaseTable* leases, ClusterRecord* cluster)
     : identity_(identity),
       pending_(pending),
       numbers_(numbers),
@@ -150,8 +149,7 @@ absl::Status RequestApplier::GrantLease(const etcdserverpb::LeaseGrantRequest& g
 absl::Status RequestApplier::RevokeLease(const etcdserverpb::LeaseRevokeRequest& revoke) {
   RETURN_IF_ERROR(CheckAlarms(/*takes_space=*/false));
   if (!leases_->Exists(revoke.id())) return ErrorStatus(Error::kLeaseNotFound);
-  ASSIGN_OR_RETURN(const std::vector<std::string> keys,
-                   LeaseTable::KeysOf(revoke.id(), *pending_));
+  ASSIGN_OR_RETURN(const std::vector<std::string> keys, LeaseTable::KeysOf(revoke.id(), *pending_));
   writer_.Begin();
   for (const std::string& key : keys) {
     Prior prior;
@@ -188,8 +186,7 @@ absl::Status RequestApplier::ChangeAlarm(const AlarmRequest& request) {
   return absl::OkStatus();
 }
 
-absl::Status RequestApplier::SetMember(
-    const membershippb::ClusterMemberAttrSetRequest& request) {
+absl::Status RequestApplier::SetMember(const membershippb::ClusterMemberAttrSetRequest& request) {
   MemberAttributes attributes;
   attributes.id = request.member_id();
   attributes.name = request.member_attributes().name();

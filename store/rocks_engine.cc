@@ -203,8 +203,7 @@ class RocksEngine::Database {
 
   static absl::StatusOr<std::shared_ptr<Database>> Open(const RocksOptions& options) {
     auto database = std::make_shared<Database>();
-    const std::shared_ptr<rocksdb::Cache> cache =
-        rocksdb::NewLRUCache(options.block_cache_bytes);
+    const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
     std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
     for (size_t i = 0; i < kFamilyCount; ++i) {
       const Family family = static_cast<Family>(i);
@@ -219,9 +218,9 @@ class RocksEngine::Database {
                                                      descriptors, &database->handles_, &db);
     database->db_.reset(db);
     if (!status.ok()) {
-      return absl::Status(StatusOf(status).code(), absl::StrCat("cannot open the state in ",
-                                                                options.directory, ": ",
-                                                                status.ToString()));
+      return absl::Status(
+          StatusOf(status).code(),
+          absl::StrCat("cannot open the state in ", options.directory, ": ", status.ToString()));
     }
     return database;
   }
@@ -294,8 +293,7 @@ absl::StatusOr<std::unique_ptr<Engine>> RocksEngine::Open(const RocksOptions& op
   return std::unique_ptr<Engine>(new RocksEngine(*std::move(database)));
 }
 
-absl::StatusOr<bool> RocksEngine::Get(Family family, std::string_view key,
-                                      OnValue on_value) const {
+absl::StatusOr<bool> RocksEngine::Get(Family family, std::string_view key, OnValue on_value) const {
   return database_->Get(rocksdb::ReadOptions(), family, key, on_value);
 }
 
@@ -372,8 +370,7 @@ absl::Status RocksEngine::Checkpoint(const std::string& directory) {
 
 uint64_t RocksEngine::PhysicalBytes() const {
   uint64_t bytes = 0;
-  for (const char* property :
-       {"rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables"}) {
+  for (const char* property : {"rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables"}) {
     uint64_t part = 0;
     if (database_->db()->GetAggregatedIntProperty(property, &part)) bytes += part;
   }

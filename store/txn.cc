@@ -126,8 +126,7 @@ absl::Status CheckPut(const etcdserverpb::PutRequest& put, const CheckScope& sco
     return absl::InvalidArgumentError("a put in a Txn that only reads");
   }
   if (put.ignore_value() || put.ignore_lease()) {
-    ASSIGN_OR_RETURN(const bool found,
-                     scope.keys->Get(put.key(), kNewest, [](const Datum&) {}));
+    ASSIGN_OR_RETURN(const bool found, scope.keys->Get(put.key(), kNewest, [](const Datum&) {}));
     if (!found) return ErrorStatus(Error::kKeyNotFound);
   }
   if (put.lease() != 0 && !scope.leases->Exists(put.lease())) {

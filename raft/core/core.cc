@@ -24,6 +24,7 @@ Core::Core(CoreOptions options, CoreStart start, base::TimePoint now)
   CHECK_LE(start.applied, log_.last().index);
   // A term is durable before its first entry (persistence.cc), so the disk cannot hold less.
   CHECK_LE(log_.last().term, hard_state_.current_term);
+  last_led_term_ = current_term();
   leader_due_ = now + RandomElectionTimeout();
   // Nobody else can be heard: there is nothing to wait for.
   if (options_.configuration.voters() == std::vector<NodeId>{options_.self}) leader_due_ = now;
@@ -86,10 +87,8 @@ void Core::ReceiveFromOlderTerm(const Envelope& envelope) {
   } else if (std::holds_alternative<AppendEntries>(envelope.message) ||
              std::holds_alternative<Heartbeat>(envelope.message)) {
     SendAfterPersist(envelope.from, HeartbeatReply{});
-  } else if (const auto* forward = std::get_if<PublishForward>(&envelope.message)) {
-    PublishRefusal refusal;
-    for (const Proposal& proposal : forward->proposals) refusal.ids.push_back(proposal.id);
-    Send(envelope.from, std::move(refusal));
+  } else if (std::holds_alternative<PublishForward>(envelope.message)) {
+    RefuseForward(envelope);
   }
 }
 

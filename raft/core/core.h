@@ -127,6 +127,7 @@ class Core {
   // publish.cc
   void OnPublish(Publish publish);
   void OnPublishForward(const Envelope& envelope);
+  void RefuseForward(const Envelope& envelope);
   void OnPublishRefusal(const Envelope& envelope);
   void AppendOwn(EntryKind kind, NodeId origin, PublishId id, std::string command);
   bool HasRoom() const;
@@ -202,6 +203,9 @@ class Core {
   base::TimePoint leader_heard_at_ = base::TimePoint::min();
   // Follower: the highest index at which this log is known to equal the leader's of this term.
   Index matched_index_;
+
+  // The last term that this node led in, or may have led in before it was started.
+  Term last_led_term_;
 
   // Candidates: who granted a vote of this kind in this term. A set, so that none counts twice.
   std::set<NodeId> votes_;

@@ -113,6 +113,7 @@ void Core::BecomeLeader() {
   CHECK(role_ == Role::kCandidate);
   role_ = Role::kLeader;
   leader_ = options_.self;
+  last_led_term_ = current_term();
   votes_.clear();
   heartbeat_due_ = now_ + options_.heartbeat_interval;
   quorum_due_ = now_ + options_.election_timeout;

@@ -37,15 +37,10 @@ void Core::OnPublish(Publish publish) {
 // A forward is valid for the leader of one term. Within it, each publish is taken at most once,
 // however often the network delivers it: ids of one node ascend.
 void Core::OnPublishForward(const Envelope& envelope) {
-  const auto& forward = std::get<PublishForward>(envelope.message);
-  PublishRefusal refusal;
-  refusal.too_many = is_leader();
-  for (const Proposal& proposal : forward.proposals) {
-    if (!is_leader()) {
-      refusal.ids.push_back(proposal.id);
-      continue;
-    }
-    Progress& progress = progress_.at(envelope.from);
+  if (!is_leader()) return RefuseForward(envelope);
+  Progress& progress = progress_.at(envelope.from);
+  PublishRefusal refusal{.too_many = true, .ids = {}};
+  for (const Proposal& proposal : std::get<PublishForward>(envelope.message).proposals) {
     if (proposal.id <= progress.last_publish) continue;
     progress.last_publish = proposal.id;
     if (!HasRoom()) {
@@ -55,7 +50,19 @@ void Core::OnPublishForward(const Envelope& envelope) {
     AppendOwn(EntryKind::kCommand, envelope.from, proposal.id, proposal.command);
   }
   if (!refusal.ids.empty()) Send(envelope.from, std::move(refusal));
-  if (is_leader()) SendAppends();
+  SendAppends();
+}
+
+// Says that none of these is in a log, but only where that is certain: what this node led in the
+// term of the forward, it may have taken from an earlier copy of the message. (Found by the
+// simulator: a copy that came late was refused, the first one had been committed.)
+void Core::RefuseForward(const Envelope& envelope) {
+  if (envelope.term <= last_led_term_) return;
+  PublishRefusal refusal;
+  for (const Proposal& proposal : std::get<PublishForward>(envelope.message).proposals) {
+    refusal.ids.push_back(proposal.id);
+  }
+  Send(envelope.from, std::move(refusal));
 }
 
 void Core::OnPublishRefusal(const Envelope& envelope) {

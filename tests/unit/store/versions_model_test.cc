@@ -207,9 +207,8 @@ class RandomHistory {
     ASSERT_TRUE(status.ok()) << status << " at " << revision;
     const auto expected = model_.Range(key, range_end, revision);
     EXPECT_EQ(response.count(), static_cast<int64_t>(expected.size())) << "at " << revision;
-    const size_t shown = request.limit() == 0
-                             ? expected.size()
-                             : std::min<size_t>(expected.size(), request.limit());
+    const size_t shown =
+        request.limit() == 0 ? expected.size() : std::min<size_t>(expected.size(), request.limit());
     EXPECT_EQ(response.more(), shown < expected.size());
     ASSERT_EQ(static_cast<size_t>(response.kvs_size()), shown) << "at " << revision;
     for (size_t i = 0; i < shown; ++i) {

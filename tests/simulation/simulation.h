@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// simulation.h: one run: a cluster, its clients and its faults, all drawn from one seed.
+//
+// First a phase in which everything may go wrong and nothing may be lost; then all faults heal
+// and the cluster must be whole again and serve within seconds.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/simulation/checker.h"
+#include "tests/simulation/sim_node.h"
+#include "tests/simulation/world.h"
+
+namespace simulation {
+
+struct RunOptions {
+  uint64_t seed = 1;
+  size_t voters = 3;
+  base::Duration length = std::chrono::seconds(60);
+  // Receives the timeline, a line an event worth telling.
+  std::function<void(const std::string&)> timeline;
+};
+
+struct RunResult {
+  std::string violation;  // empty if none
+  uint64_t events = 0;
+  uint64_t committed = 0;
+  uint64_t acknowledged = 0;
+  uint64_t reads = 0;
+  uint64_t terms_led = 0;
+  // Of everything that was sent and done, in order: equal for equal seeds.
+  uint64_t trace_hash = 0;
+};
+
+RunResult Run(const RunOptions& options);
+
+}  // namespace simulation
