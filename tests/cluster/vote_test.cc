@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "glog/logging.h"
 #include "gtest/gtest.h"
 #include "raft/node/driver.h"
 #include "raft/wire/codec.h"
