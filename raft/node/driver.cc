@@ -26,6 +26,8 @@ CoreOptions ToCoreOptions(const NodeOptions& options, const NodeStart& start) {
   core.heartbeat_interval = options.heartbeat_interval;
   core.election_timeout = options.election_timeout;
   core.apply_gap_max = options.apply_gap_max;
+  core.append_bytes_max = options.append_bytes_max;
+  core.in_flight_messages_max = options.in_flight_messages_max;
   core.log_cache_bytes_max = options.log_cache_bytes_max;
   core.random_seed = options.random_seed;
   return core;
