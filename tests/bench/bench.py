@@ -106,13 +106,6 @@ class Member:
                     return int(line.split()[1]) * 1024
         return 0
 
-    def written_bytes(self):
-        try:
-            with open(f"/proc/{self.process.pid}/io", encoding="ascii") as file:
-                return int(dict(line.split(": ") for line in file)["write_bytes"])
-        except (OSError, KeyError):
-            return 0
-
     def end(self):
         if self.process.poll() is None:
             self.process.terminate()
@@ -181,19 +174,17 @@ class Cluster:
 
     def measure(self, workload):
         options = self.options
-        before = [(m.cpu_seconds(), m.written_bytes()) for m in self.members]
+        before = [m.cpu_seconds() for m in self.members]
         ran = self.load(workload, f"--clients={options.clients}",
                         f"--connections={options.connections}")
         if ran.returncode != 0:
             sys.exit(f"bench: {workload} failed: {ran.stderr.strip()} {ran.stdout.strip()}")
         result = json.loads(ran.stdout)
-        cpu = [m.cpu_seconds() - b[0] for m, b in zip(self.members, before)]
-        written = sum(m.written_bytes() - b[1] for m, b in zip(self.members, before))
+        cpu = [m.cpu_seconds() - b for m, b in zip(self.members, before)]
         # The servers' figures cover the warm-up too, so they are divided by all calls.
         calls = max(result["all_calls"], 1)
         result.update(cpu_seconds=[round(seconds, 2) for seconds in cpu],
                       cpu_us_per_call=round(sum(cpu) * 1e6 / calls, 2),
-                      written_bytes_per_call=round(written / calls, 1),
                       peak_rss_bytes=[m.peak_rss_bytes() for m in self.members])
         return result
 
@@ -215,7 +206,7 @@ def run_leg(name, program, size, options):
 def print_header():
     print(f"{'':6} {'members':>7}  {'workload':18} {'calls/s':>9} {'p50 ms':>7} {'p99 ms':>8} "
           f"{'failed':>6}  {'CPU us/call':>11}  {'CPU s, each member':20}  "
-          f"{'peak RSS MiB':16} {'KiB written/call':>16}", flush=True)
+          f"{'peak RSS MiB, each':18}", flush=True)
 
 
 def print_result(name, size, workload, result):
@@ -224,8 +215,8 @@ def print_result(name, size, workload, result):
     note = f"  ({result['empty']} answers without a value)" if result["empty"] else ""
     print(f"{name:6} {size:>7}  {workload:18} {result['throughput']:>9.0f} "
           f"{result['p50_us'] / 1000:>7.2f} {result['p99_us'] / 1000:>8.2f} "
-          f"{result['failed']:>6}  {result['cpu_us_per_call']:>11.1f}  {cpu:20}  {rss:16} "
-          f"{result['written_bytes_per_call'] / 1024:>16.2f}{note}", flush=True)
+          f"{result['failed']:>6}  {result['cpu_us_per_call']:>11.1f}  {cpu:20}  {rss:18}"
+          f"{note}", flush=True)
 
 
 def ratio_of_round(legs, workload, figure):
