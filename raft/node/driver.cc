@@ -18,8 +18,9 @@ constexpr int kCounterBits = 40;
 // What a lagging peer gets from the disk at once.
 constexpr size_t kFetchBytesMax = 1 << 20;
 
-CoreOptions ToCoreOptions(const NodeOptions& options) {
+CoreOptions ToCoreOptions(const NodeOptions& options, const NodeStart& start) {
   CoreOptions core;
+  core.session = Session(start.boot_count);
   core.self = options.self;
   core.configuration = Configuration(options.voters);
   core.heartbeat_interval = options.heartbeat_interval;
@@ -42,7 +43,7 @@ Driver::Driver(const NodeOptions& options, NodeStart start, const Parts& parts, 
                std::function<void(const NodeStatus&)> on_status)
     : options_(options),
       parts_(parts),
-      core_(ToCoreOptions(options), ToCoreStart(start), now),
+      core_(ToCoreOptions(options, start), ToCoreStart(start), now),
       on_status_(std::move(on_status)),
       now_(now),
       expire_due_(now + kExpireInterval),

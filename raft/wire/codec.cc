@@ -178,6 +178,7 @@ std::string EncodeEnvelope(const Envelope& envelope) {
   out.set_from(envelope.from.value());
   out.set_to(envelope.to.value());
   out.set_term(envelope.term.value());
+  out.set_session(envelope.session.value());
   std::visit(Encoder{&out}, envelope.message);
   std::string bytes(kChecksumBytes, '\0');
   out.AppendToString(&bytes);
@@ -199,7 +200,8 @@ absl::StatusOr<Envelope> DecodeEnvelope(std::string_view bytes) {
   }
   if (in.from() == 0 || in.to() == 0) return Impossible("no sender or no receiver");
   ASSIGN_OR_RETURN(Message message, DecodeMessage(&in));
-  return Envelope{NodeId(in.from()), NodeId(in.to()), Term(in.term()), std::move(message)};
+  return Envelope{NodeId(in.from()), NodeId(in.to()), Term(in.term()), Session(in.session()),
+                  std::move(message)};
 }
 
 }  // namespace raft

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package launcher runs clusters of real server processes on loopback, for tests. The binary is
+// ours or etcd's: both take etcd's flags.
+package launcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// ServerVariable names the environment variable with the path of the server's binary.
+const ServerVariable = "DATUM_SERVER"
+
+// Cluster is n members that were started together.
+type Cluster struct {
+	Members []*Member
+	home    string
+}
+
+// Start runs n members of a new cluster and waits until each serves. extraFlags go to all.
+func Start(n int, binary string, extraFlags ...string) (*Cluster, error) {
+	var err error
+	// Somebody else may take a port between our look and the server's bind.
+	for attempt := 0; attempt < 3; attempt++ {
+		var cluster *Cluster
+		cluster, err = startOnce(n, binary, extraFlags)
+		if err == nil {
+			return cluster, nil
+		}
+		if !strings.Contains(strings.ToLower(err.Error()), "in use") {
+			break
+		}
+	}
+	return nil, err
+}
+
+// ForTest is Start with the binary that DATUM_SERVER names, ended with the test. The logs are
+// shown if the test failed.
+func ForTest(t testing.TB, n int, extraFlags ...string) *Cluster {
+	t.Helper()
+	binary := os.Getenv(ServerVariable)
+	if binary == "" {
+		t.Fatalf("%s is not set: it must name the server's binary", ServerVariable)
+	}
+	cluster, err := Start(n, binary, extraFlags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, member := range cluster.Members {
+				t.Logf("the last lines of %s:\n%s", member.Name, tail(member.Log(), 60))
+			}
+		}
+		cluster.Close()
+	})
+	return cluster
+}
+
+func startOnce(n int, binary string, extraFlags []string) (*Cluster, error) {
+	binary, err := filepath.Abs(binary)
+	if err != nil {
+		return nil, err
+	}
+	home, err := os.MkdirTemp(os.Getenv("TEST_TMPDIR"), "datum-cluster-")
+	if err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(2 * n)
+	if err != nil {
+		return nil, err
+	}
+	cluster := &Cluster{home: home}
+	var initial []string
+	for i := 0; i < n; i++ {
+		member := &Member{
+			Name:      fmt.Sprintf("n%d", i+1),
+			ClientURL: fmt.Sprintf("http://127.0.0.1:%d", ports[2*i]),
+			PeerURL:   fmt.Sprintf("http://127.0.0.1:%d", ports[2*i+1]),
+			binary:    binary,
+			home:      home,
+		}
+		initial = append(initial, member.Name+"="+member.PeerURL)
+		cluster.Members = append(cluster.Members, member)
+	}
+	for _, member := range cluster.Members {
+		member.flags = append([]string{
+			"--name=" + member.Name,
+			"--data-dir=" + member.DataDir(),
+			"--listen-client-urls=" + member.ClientURL,
+			"--advertise-client-urls=" + member.ClientURL,
+			"--listen-peer-urls=" + member.PeerURL,
+			"--initial-advertise-peer-urls=" + member.PeerURL,
+			"--initial-cluster=" + strings.Join(initial, ","),
+			"--initial-cluster-token=" + filepath.Base(home),
+			"--initial-cluster-state=new",
+		}, extraFlags...)
+	}
+	if err := cluster.RestartAll(); err != nil {
+		cluster.Close()
+		return nil, err
+	}
+	return cluster, nil
+}
+
+// RestartAll launches every member that does not run, all at once, and waits until all serve.
+func (c *Cluster) RestartAll() error {
+	for _, member := range c.Members {
+		if member.Running() {
+			continue
+		}
+		if err := member.Launch(); err != nil {
+			return err
+		}
+	}
+	for _, member := range c.Members {
+		if err := member.WaitReady(60 * time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Member i, from 0.
+func (c *Cluster) Member(i int) *Member { return c.Members[i] }
+
+// Endpoints are host:port of all members, running or not.
+func (c *Cluster) Endpoints() []string {
+	var endpoints []string
+	for _, member := range c.Members {
+		endpoints = append(endpoints, member.Endpoint())
+	}
+	return endpoints
+}
+
+// Leader asks the members and returns the one that says of itself that it leads.
+func (c *Cluster) Leader(parent context.Context) (*Member, error) {
+	for {
+		for _, member := range c.Members {
+			if member.Running() && isLeader(parent, member) {
+				return member, nil
+			}
+		}
+		select {
+		case <-parent.Done():
+			return nil, fmt.Errorf("no member leads: %w", parent.Err())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Follower is a running member that does not lead.
+func (c *Cluster) Follower(parent context.Context) (*Member, error) {
+	leader, err := c.Leader(parent)
+	if err != nil {
+		return nil, err
+	}
+	for _, member := range c.Members {
+		if member != leader && member.Running() {
+			return member, nil
+		}
+	}
+	return nil, errors.New("no follower runs")
+}
+
+func isLeader(parent context.Context, member *Member) bool {
+	client, err := Connect(member.Endpoint())
+	if err != nil {
+		return false
+	}
+	defer client.Close()
+	deadline, cancel := context.WithTimeout(parent, time.Second)
+	defer cancel()
+	status, err := client.Status(deadline, member.Endpoint())
+	return err == nil && status.Leader != 0 && status.Leader == status.Header.MemberId
+}
+
+// Connect is a clientv3 client of these endpoints.
+func Connect(endpoints ...string) (*clientv3.Client, error) {
+	return clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: 5 * time.Second})
+}
+
+// Close kills what runs and removes the directory (DATUM_KEEP_CLUSTERS=1 leaves it there).
+func (c *Cluster) Close() {
+	for _, member := range c.Members {
+		if member.Running() {
+			_ = member.Kill9()
+		}
+	}
+	if os.Getenv("DATUM_KEEP_CLUSTERS") == "" {
+		_ = os.RemoveAll(c.home)
+	}
+}
+
+// Ports below the range from which the kernel takes those of outgoing connections.
+func freePorts(n int) ([]int, error) {
+	const first, last = 15000, 32000
+	taken := map[int]bool{}
+	var ports []int
+	for attempt := 0; attempt < 1000 && len(ports) < n; attempt++ {
+		port := first + rand.IntN(last-first)
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil || taken[port] {
+			continue
+		}
+		listener.Close()
+		taken[port] = true
+		ports = append(ports, port)
+	}
+	if len(ports) < n {
+		return nil, errors.New("no free ports on 127.0.0.1")
+	}
+	return ports, nil
+}
+
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
