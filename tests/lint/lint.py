@@ -160,7 +160,7 @@ def check_words(path, text):
 
 def check_lines(path, text):
     lines = text.split("\n")
-    if is_code(path) or path.endswith((".bazel", ".py", ".sh", ".proto", ".go")):
+    if is_code(path) or path.endswith((".bazel", ".py", ".sh", ".proto")):
         for number, line in enumerate(lines, 1):
             if len(line) > COLUMNS_MAX:
                 yield Offence(path, number, "columns",
