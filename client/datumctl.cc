@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// datumctl.cc: the command line client.
+
+#include <chrono>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "base/status.h"
+#include "base/time.h"
+#include "client/client.h"
+#include "client/datumctl_arguments.h"
+#include "client/datumctl_print.h"
+#include "client/datumctl_text.h"
+#include "client/datumctl_txn.h"
+
+namespace client {
+namespace {
+
+constexpr int kDone = 0;
+constexpr int kFailed = 1;
+constexpr int kBadUsage = 2;
+
+// As etcd counts: the API this program speaks.
+constexpr std::string_view kVersion = "3.7.1";
+constexpr std::string_view kApiVersion = "3.7";
+
+int Fail(const absl::Status& status, int code) {
+  // The server's text alone, as etcdctl prints it.
+  std::cerr << "Error: "
+            << (status.message().empty() ? absl::StatusCodeToString(status.code())
+                                         : std::string(status.message()))
+            << "\n";
+  return code;
+}
+
+std::string ReadStdin() {
+  std::string all((std::istreambuf_iterator<char>(std::cin)), std::istreambuf_iterator<char>());
+  return all;
+}
+
+class Command {
+ public:
+  Command(Arguments arguments, std::unique_ptr<Client> client, std::unique_ptr<Printer> printer)
+      : arguments_(std::move(arguments)),
+        client_(std::move(client)),
+        printer_(std::move(printer)) {}
+
+  int Run() {
+    switch (arguments_.verb) {
+      case Verb::kGet:
+        return Get();
+      case Verb::kPut:
+        return Put();
+      case Verb::kDelete:
+        return Delete();
+      case Verb::kTxn:
+        return Txn();
+      case Verb::kCompaction:
+        return Compact();
+      case Verb::kEndpointStatus:
+        return Status();
+      case Verb::kEndpointHealth:
+        return Health();
+      case Verb::kMemberList:
+        return Members();
+      case Verb::kLeaseGrant:
+        return LeaseGrant();
+      case Verb::kLeaseRevoke:
+        return LeaseRevoke();
+      case Verb::kVersion:
+        break;
+    }
+    std::cout << "datumctl version: " << kVersion << "\nAPI version: " << kApiVersion << "\n";
+    return kDone;
+  }
+
+ private:
+  int Get() {
+    const bool simple = arguments_.format == OutputFormat::kSimple;
+    if (arguments_.get.count_only && (simple || arguments_.format == OutputFormat::kTable)) {
+      return Fail(absl::InvalidArgumentError("--count-only needs --write-out=fields or json"),
+                  kBadUsage);
+    }
+    if (arguments_.get.print_value_only && !simple) {
+      return Fail(absl::InvalidArgumentError("--print-value-only needs --write-out=simple"),
+                  kBadUsage);
+    }
+    const auto request = RequestOf(arguments_.get);
+    if (!request.ok()) return Fail(request.status(), kBadUsage);
+    const auto response = client_->Range(*request);
+    if (!response.ok()) return Fail(response.status(), kFailed);
+    printer_->Get(*response);
+    return kDone;
+  }
+
+  int Put() {
+    const bool from_stdin = !arguments_.put.has_value && !arguments_.put.ignore_value;
+    const auto request = RequestOf(arguments_.put, from_stdin ? ReadStdin() : "");
+    if (!request.ok()) return Fail(request.status(), kBadUsage);
+    const auto response = client_->Put(*request);
+    if (!response.ok()) return Fail(response.status(), kFailed);
+    printer_->Put(*response);
+    return kDone;
+  }
+
+  int Delete() {
+    const auto request = RequestOf(arguments_.del);
+    if (!request.ok()) return Fail(request.status(), kBadUsage);
+    if (arguments_.del.has_range_end && !arguments_.del.range) {
+      std::cerr << "Warning: the keys from " << GoQuoted(arguments_.del.key) << " up to "
+                << GoQuoted(arguments_.del.range_end)
+                << " will be deleted in 2 seconds; ctrl-C stops that. --range leaves the pause "
+                   "out.\n";
+      absl::SleepFor(absl::Seconds(2));
+    }
+    const auto response = client_->DeleteRange(*request);
+    if (!response.ok()) return Fail(response.status(), kFailed);
+    printer_->Delete(*response);
+    return kDone;
+  }
+
+  int Txn() {
+    const auto request = ReadTxn(&std::cin, [this](std::string_view what) {
+      if (arguments_.txn_interactive) std::cout << what << std::endl;
+    });
+    if (!request.ok()) return Fail(request.status(), kBadUsage);
+    const auto response = client_->Txn(*request);
+    if (!response.ok()) return Fail(response.status(), kFailed);
+    printer_->Txn(*response);
+    return kDone;
+  }
+
+  int Compact() {
+    const auto response =
+        client_->Compact(arguments_.compaction_revision, arguments_.compaction_physical);
+    if (!response.ok()) return Fail(response.status(), kFailed);
+    std::cout << "compacted revision " << arguments_.compaction_revision << "\n";
+    return kDone;
+  }
+
+  int Members() {
+    const std::string& consistency = arguments_.member_consistency;
+    if (consistency != "l" && consistency != "s") {
+      return Fail(absl::InvalidArgumentError(
+                      absl::StrCat("--consistency is '", consistency, "', not l or s")),
+                  kBadUsage);
+    }
+    const auto response = client_->MemberList(consistency == "l");
+    if (!response.ok()) return Fail(response.status(), kFailed);
+    printer_->Members(*response);
+    return kDone;
+  }
+
+  int Status() {
+    const absl::Status found = FindEndpoints();
+    if (!found.ok()) return Fail(found, kFailed);
+    int code = kDone;
+    std::vector<EndpointStatus> statuses;
+    for (const std::string& endpoint : client_->endpoints()) {
+      auto response = client_->Status(endpoint);
+      if (response.ok()) {
+        statuses.push_back({endpoint, *std::move(response)});
+        continue;
+      }
+      std::cerr << "Failed to get the status of endpoint " << endpoint << " ("
+                << response.status().message() << ")\n";
+      code = kFailed;
+    }
+    printer_->Status(statuses);
+    return code;
+  }
+
+  int Health() {
+    const absl::Status found = FindEndpoints();
+    if (!found.ok()) return Fail(found, kFailed);
+    std::vector<EndpointHealth> healths;
+    bool all_healthy = true;
+    for (const std::string& endpoint : client_->endpoints()) {
+      healths.push_back(HealthOf(endpoint));
+      all_healthy = all_healthy && healths.back().healthy;
+    }
+    printer_->Health(healths);
+    if (all_healthy) return kDone;
+    return Fail(absl::UnavailableError("unhealthy cluster"), kFailed);
+  }
+
+  // A linearizable read through this endpoint alone, and its alarms.
+  EndpointHealth HealthOf(const std::string& endpoint) {
+    EndpointHealth health{.endpoint = endpoint};
+    Options options = arguments_.options;
+    options.endpoints = {endpoint};
+    const auto single = Client::Create(options);
+    if (!single.ok()) {
+      health.error = std::string(single.status().message());
+      return health;
+    }
+    const base::SystemClock clock;
+    const base::TimePoint start = clock.Now();
+    const auto read = (*single)->Range(RangeOf("health"));
+    health.took = GoDuration(absl::FromChrono(clock.Now() - start));
+    // Who may not read it is answered by the cluster all the same.
+    if (!read.ok() && !absl::IsPermissionDenied(read.status())) {
+      health.error = std::string(read.status().message());
+      return health;
+    }
+    const auto alarms = (*single)->Alarms();
+    if (!alarms.ok()) {
+      health.error = "Unable to fetch the alarm list";
+    } else if (!alarms->alarms().empty()) {
+      health.error = "Active Alarm(s): ";
+      for (const etcdserverpb::AlarmMember& alarm : alarms->alarms()) {
+        absl::StrAppend(&health.error, etcdserverpb::AlarmType_Name(alarm.alarm()), " ");
+      }
+    }
+    health.healthy = health.error.empty();
+    return health;
+  }
+
+  int LeaseGrant() {
+    const auto response = client_->LeaseGrant(arguments_.lease_ttl_seconds);
+    if (!response.ok()) return Fail(response.status(), kFailed);
+    printer_->LeaseGranted(*response);
+    return kDone;
+  }
+
+  int LeaseRevoke() {
+    const auto id = ParseLeaseId(arguments_.lease_id);
+    if (!id.ok()) return Fail(id.status(), kBadUsage);
+    const auto response = client_->LeaseRevoke(*id);
+    if (!response.ok()) return Fail(response.status(), kFailed);
+    printer_->LeaseRevoked(*id, *response);
+    return kDone;
+  }
+
+  // With --cluster: the client URLs of all members become the endpoints.
+  absl::Status FindEndpoints() {
+    if (!arguments_.whole_cluster) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const auto members, client_->MemberList());
+    arguments_.options.endpoints.clear();
+    for (const etcdserverpb::Member& member : members.members()) {
+      for (const std::string& url : member.clienturls()) {
+        arguments_.options.endpoints.push_back(url);
+      }
+    }
+    ASSIGN_OR_RETURN(client_, Client::Create(arguments_.options));
+    return absl::OkStatus();
+  }
+
+  Arguments arguments_;
+  std::unique_ptr<Client> client_;
+  std::unique_ptr<Printer> printer_;
+};
+
+int Main(const std::vector<std::string>& line) {
+  ParsedLine parsed = ParseCommandLine(line);
+  std::cout << parsed.out;
+  std::cerr << parsed.error;
+  if (!parsed.run) return parsed.exit_code;
+  Arguments& arguments = parsed.arguments;
+  auto connected = Client::Create(arguments.options);
+  if (!connected.ok()) return Fail(connected.status(), kBadUsage);
+  auto printer = MakePrinter({.format = arguments.format,
+                              .hex = arguments.hex,
+                              .value_only = arguments.get.print_value_only},
+                             &std::cout, &std::cerr);
+  return Command(std::move(arguments), *std::move(connected), std::move(printer)).Run();
+}
+
+}  // namespace
+}  // namespace client
+
+int main(int argc, char** argv) {
+  return client::Main(std::vector<std::string>(argv + 1, argv + argc));
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// datumctl_print.h: answers as text. Simple, json and fields are byte for byte etcdctl 3.7's; the
+// table has its columns in a plainer frame.
+//
+// Threads: one.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "client/datumctl_arguments.h"
+#include "proto/etcd/rpc.pb.h"
+
+namespace client {
+
+struct EndpointHealth {
+  std::string endpoint;
+  bool healthy = false;
+  std::string took;
+  std::string error;
+};
+
+struct EndpointStatus {
+  std::string endpoint;
+  etcdserverpb::StatusResponse status;
+};
+
+class Printer {
+ public:
+  virtual ~Printer() = default;
+  virtual void Get(const etcdserverpb::RangeResponse& response) = 0;
+  virtual void Put(const etcdserverpb::PutResponse& response) = 0;
+  virtual void Delete(const etcdserverpb::DeleteRangeResponse& response) = 0;
+  virtual void Txn(const etcdserverpb::TxnResponse& response) = 0;
+  virtual void Members(const etcdserverpb::MemberListResponse& response) = 0;
+  virtual void Health(const std::vector<EndpointHealth>& healths) = 0;
+  virtual void Status(const std::vector<EndpointStatus>& statuses) = 0;
+  virtual void LeaseGranted(const etcdserverpb::LeaseGrantResponse& response) = 0;
+  virtual void LeaseRevoked(int64_t id, const etcdserverpb::LeaseRevokeResponse& response) = 0;
+};
+
+struct PrintOptions {
+  OutputFormat format = OutputFormat::kSimple;
+  bool hex = false;
+  bool value_only = false;
+};
+
+// Writes answers to *out and what is wrong to *err; both outlive the printer.
+std::unique_ptr<Printer> MakePrinter(const PrintOptions& options, std::ostream* out,
+                                     std::ostream* err);
+
+}  // namespace client
