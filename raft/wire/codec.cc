@@ -64,8 +64,9 @@ struct Encoder {
     out->mutable_heartbeat_reply()->set_round(m.round.value());
   }
   void operator()(const PublishForward& m) {
+    auto* forward = out->mutable_publish_forward();
     for (const Proposal& proposal : m.proposals) {
-      auto* to = out->mutable_publish_forward()->add_proposals();
+      auto* to = forward->add_proposals();
       to->set_id(proposal.id.value());
       to->set_command(proposal.command);
     }
