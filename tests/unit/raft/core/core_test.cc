@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Single steps of the core. What several members do together is in tests/interaction and in
+// tests/simulation.
+
+#include "raft/core/core.h"
+
+#include "gtest/gtest.h"
+
+namespace raft {
+namespace {
+
+constexpr NodeId kSelf(1);
+constexpr NodeId kPeer(2);
+constexpr NodeId kOther(3);
+
+class CoreTest : public testing::Test {
+ protected:
+  Core MakeCore(std::vector<NodeId> voters, CoreStart start = {}) {
+    CoreOptions options;
+    options.session = Session(1);
+    options.self = kSelf;
+    options.configuration = Configuration(std::move(voters));
+    options.random_seed = 7;
+    return Core(options, std::move(start), now_);
+  }
+
+  // One step, with all invariants before and after it.
+  Effects Step(Core* core, Event event) {
+    const CoreView before = CoreView::Of(*core);
+    Effects effects;
+    core->Step(now_, std::move(event), &effects);
+    CheckInvariants(*core);
+    CheckStep(before, CoreView::Of(*core), effects);
+    return effects;
+  }
+
+  Effects PastLeaderDue(Core* core) {
+    now_ = core->next_due();
+    return Step(core, Tick{});
+  }
+
+  static Envelope From(NodeId from, uint64_t term, Message message) {
+    return {from, kSelf, Term(term), Session(1), std::move(message)};
+  }
+
+  base::TimePoint now_ = base::TimePoint(std::chrono::seconds(100));
+};
+
+TEST_F(CoreTest, ASingleVoterLeadsWithoutWaiting) {
+  Core core = MakeCore({kSelf});
+  EXPECT_EQ(core.next_due(), now_);
+
+  // ElectionTask: nobody else is to be asked, but its own vote must be durable first.
+  Effects effects = Step(&core, Tick{});
+  EXPECT_EQ(core.role(), Role::kCandidate);
+  ASSERT_TRUE(effects.hard_state.has_value());
+  EXPECT_EQ(*effects.hard_state, (HardState{Term(1), kSelf}));
+  EXPECT_TRUE(effects.send_now.empty());
+  EXPECT_TRUE(effects.send_after_persist.empty());
+
+  effects = Step(&core, Persisted{effects.write});
+  EXPECT_EQ(core.role(), Role::kLeader);
+  ASSERT_EQ(effects.append.size(), 1u);
+  EXPECT_EQ(effects.append[0]->kind, EntryKind::kLeaderStart);
+  EXPECT_EQ(core.commit_index(), Index(0));  // its own disk has not got it
+
+  effects = Step(&core, Persisted{effects.write});
+  EXPECT_EQ(core.commit_index(), Index(1));
+  ASSERT_EQ(effects.apply.size(), 1u);
+}
+
+TEST_F(CoreTest, ASingleVoterCommitsWhatIsDurableAndReadsAtOnce) {
+  Core core = MakeCore({kSelf});
+  const Effects elected = Step(&core, Persisted{Step(&core, Tick{}).write});
+
+  // Nothing of its own term is committed: a read waits.
+  EXPECT_TRUE(Step(&core, ReadRequest{ReadId(5)}).reads.empty());
+  Effects effects = Step(&core, Persisted{elected.write});
+  ASSERT_EQ(effects.apply.size(), 1u);
+  Step(&core, Applied{Index(1)});
+
+  effects = Step(&core, Publish{{{PublishId(1), "a"}, {PublishId(2), "b"}}});
+  ASSERT_EQ(effects.append.size(), 2u);
+  EXPECT_EQ(effects.append[1]->publish_id, PublishId(2));
+  EXPECT_EQ(effects.append[1]->origin, kSelf);
+  EXPECT_TRUE(effects.apply.empty());
+
+  effects = Step(&core, Persisted{effects.write});
+  ASSERT_EQ(effects.apply.size(), 2u);
+  EXPECT_EQ(effects.apply[0]->command, "a");
+
+  effects = Step(&core, ReadRequest{ReadId(6)});
+  ASSERT_FALSE(effects.reads.empty());
+  EXPECT_EQ(effects.reads.back().id, ReadId(6));
+  EXPECT_TRUE(effects.reads.back().granted);
+  EXPECT_EQ(effects.reads.back().read_index, Index(3));
+}
+
+TEST_F(CoreTest, AMemberThatMayNotVoteNeverStands) {
+  Core core = MakeCore({kPeer, kOther});
+  EXPECT_EQ(core.next_due(), base::kForever);
+  now_ += std::chrono::hours(1);
+  EXPECT_TRUE(Step(&core, Tick{}).empty());
+  EXPECT_EQ(core.role(), Role::kFollower);
+}
+
+TEST_F(CoreTest, LeaderDueIsOneToTwoElectionTimeouts) {
+  const base::TimePoint begin = now_;
+  std::set<base::TimePoint> dues;
+  Core core = MakeCore({kSelf, kPeer, kOther});
+  for (int i = 0; i < 50; ++i) {
+    const base::TimePoint due = core.next_due();
+    EXPECT_GE(due - now_, std::chrono::milliseconds(1000));
+    EXPECT_LE(due - now_, std::chrono::milliseconds(2000));
+    dues.insert(due);
+    PastLeaderDue(&core);
+  }
+  EXPECT_EQ(dues.size(), 50u);
+  EXPECT_GT(now_, begin);
+  EXPECT_EQ(core.current_term(), Term(0));  // pre-votes raise no term
+}
+
+TEST_F(CoreTest, AVoteLeavesOnlyAfterTheDisk) {
+  Core core = MakeCore({kSelf, kPeer, kOther});
+  const Effects effects = Step(&core, From(kPeer, 1, RequestVote{false, Term(1), LogPosition{}}));
+  ASSERT_TRUE(effects.hard_state.has_value());
+  EXPECT_EQ(*effects.hard_state, (HardState{Term(1), kPeer}));
+  EXPECT_TRUE(effects.send_now.empty());
+  ASSERT_EQ(effects.send_after_persist.size(), 1u);
+  EXPECT_TRUE(std::get<RequestVoteReply>(effects.send_after_persist[0].message).granted);
+
+  // Asked again by the same it says the same; by another, no.
+  const Effects again = Step(&core, From(kPeer, 1, RequestVote{false, Term(1), LogPosition{}}));
+  EXPECT_TRUE(std::get<RequestVoteReply>(again.send_after_persist.at(0).message).granted);
+  const Effects other = Step(&core, From(kOther, 1, RequestVote{false, Term(1), LogPosition{}}));
+  EXPECT_FALSE(std::get<RequestVoteReply>(other.send_after_persist.at(0).message).granted);
+}
+
+TEST_F(CoreTest, AVoteOfAnEarlierLifeHolds) {
+  CoreStart start;
+  start.hard_state = {Term(4), kPeer};
+  Core core = MakeCore({kSelf, kPeer, kOther}, std::move(start));
+  const Effects effects = Step(&core, From(kOther, 4, RequestVote{false, Term(4), LogPosition{}}));
+  EXPECT_FALSE(std::get<RequestVoteReply>(effects.send_after_persist.at(0).message).granted);
+  EXPECT_EQ(core.hard_state().voted_for, kPeer);
+}
+
+TEST_F(CoreTest, StrangersAndLettersToOthersAreNotRead) {
+  Core core = MakeCore({kSelf, kPeer, kOther});
+  const RequestVote request{false, Term(9), LogPosition{}};
+  EXPECT_TRUE(Step(&core, From(NodeId(77), 9, request)).empty());
+  EXPECT_TRUE(Step(&core, From(kSelf, 9, request)).empty());
+  Envelope astray = From(kPeer, 9, request);
+  astray.to = kOther;
+  EXPECT_TRUE(Step(&core, astray).empty());
+  EXPECT_EQ(core.current_term(), Term(0));
+}
+
+TEST_F(CoreTest, WithoutALeaderNothingIsTaken) {
+  Core core = MakeCore({kSelf, kPeer, kOther});
+  Effects effects = Step(&core, Publish{{{PublishId(1), "a"}}});
+  ASSERT_EQ(effects.refused.size(), 1u);
+  EXPECT_EQ(effects.refused[0].reason, RefusedPublish::Reason::kNoLeader);
+  effects = Step(&core, ReadRequest{ReadId(1)});
+  ASSERT_EQ(effects.reads.size(), 1u);
+  EXPECT_FALSE(effects.reads[0].granted);
+}
+
+TEST_F(CoreTest, AFollowerAcknowledgesAfterTheDiskAndAppliesWhatItHas) {
+  Core core = MakeCore({kSelf, kPeer, kOther});
+  auto entry = std::make_shared<Entry>();
+  entry->term = Term(1);
+  entry->index = Index(1);
+  Effects effects = Step(&core, From(kPeer, 1, AppendEntries{LogPosition{}, Index(1), {entry}}));
+  EXPECT_EQ(effects.append.size(), 1u);
+  EXPECT_TRUE(effects.apply.empty());  // committed, but not durable here
+  ASSERT_EQ(effects.send_after_persist.size(), 1u);
+  const auto& reply = std::get<AppendEntriesReply>(effects.send_after_persist[0].message);
+  EXPECT_TRUE(reply.success);
+  EXPECT_EQ(reply.match_index, Index(1));
+  effects = Step(&core, Persisted{effects.write});
+  EXPECT_EQ(effects.apply.size(), 1u);
+}
+
+TEST_F(CoreTest, TimeThatGoesBackIsNotHeard) {
+  Core core = MakeCore({kSelf, kPeer, kOther});
+  PastLeaderDue(&core);
+  const base::TimePoint due = core.next_due();
+  now_ -= std::chrono::hours(1);
+  EXPECT_TRUE(Step(&core, Tick{}).empty());
+  EXPECT_EQ(core.next_due(), due);
+}
+
+using CoreDeathTest = CoreTest;
+
+TEST_F(CoreDeathTest, TwoLeadersInOneTermEndTheProcess) {
+  Core core = MakeCore({kSelf, kPeer, kOther});
+  Step(&core, From(kPeer, 1, Heartbeat{}));
+  EXPECT_DEATH(Step(&core, From(kOther, 1, Heartbeat{})), "leader_");
+}
+
+TEST_F(CoreDeathTest, ALogAheadOfItsTermEndsTheProcess) {
+  auto entry = std::make_shared<Entry>();
+  entry->term = Term(3);
+  entry->index = Index(1);
+  CoreStart start;
+  start.hard_state.current_term = Term(2);
+  start.log.Append(entry);
+  EXPECT_DEATH(MakeCore({kSelf}, std::move(start)), "current_term");
+}
+
+}  // namespace
+}  // namespace raft

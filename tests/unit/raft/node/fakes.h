@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fakes.h: the ports of a node in memory. They note in one journal what was done in which order.
+//
+// Threads: any, each call is atomic.
+
+#pragma once
+
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "raft/node/ports.h"
+#include "raft/wire/codec.h"
+
+namespace raft {
+
+class Journal {
+ public:
+  void Add(std::string line) {
+    std::lock_guard lock(mutex_);
+    lines_.push_back(std::move(line));
+  }
+  std::vector<std::string> Take() {
+    std::lock_guard lock(mutex_);
+    return std::exchange(lines_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::string> lines_;
+};
+
+class FakeLog final : public LogStore {
+ public:
+  explicit FakeLog(Journal* journal) : journal_(journal) {}
+
+  void Append(std::span<const EntryRef> entries) override {
+    std::lock_guard lock(mutex_);
+    std::string line = "append";
+    for (const EntryRef& entry : entries) {
+      entries_.erase(entries_.lower_bound(entry->index), entries_.end());
+      entries_[entry->index] = entry;
+      absl::StrAppend(&line, " ", entry->term.value(), "/", entry->index.value());
+    }
+    journal_->Add(line);
+  }
+  void Sync() override { journal_->Add("sync"); }
+  absl::StatusOr<std::vector<EntryRef>> Read(Index from, size_t) override {
+    std::lock_guard lock(mutex_);
+    std::vector<EntryRef> read;
+    for (auto at = entries_.find(from); at != entries_.end(); ++at) read.push_back(at->second);
+    if (read.empty()) return absl::OutOfRangeError("not in the log");
+    return read;
+  }
+
+ private:
+  Journal* const journal_;
+  std::mutex mutex_;
+  std::map<Index, EntryRef> entries_;
+};
+
+class FakePromises final : public PromiseStore {
+ public:
+  explicit FakePromises(Journal* journal) : journal_(journal) {}
+  void SaveHardState(const HardState& hard_state) override {
+    journal_->Add(absl::StrCat("promise t", hard_state.current_term.value(), " v",
+                               hard_state.voted_for.value_or(kNobody).value()));
+  }
+
+ private:
+  Journal* const journal_;
+};
+
+// Keeps the commands; answers with "done " and the command.
+class FakeMachine final : public StateMachine {
+ public:
+  explicit FakeMachine(LogPosition applied = {}) : applied_(applied) {}
+
+  void Apply(std::span<const ApplyItem> items, std::vector<ApplyResult>* results) override {
+    std::lock_guard lock(mutex_);
+    ++batches_;
+    for (const ApplyItem& item : items) {
+      in_order_ = in_order_ && item.entry->index == applied_.index + 1;
+      applied_ = item.entry->position();
+      if (item.entry->kind == EntryKind::kCommand) commands_.push_back(item.entry->command);
+      results->push_back({absl::OkStatus(),
+                          item.response_wanted ? absl::StrCat("done ", item.entry->command) : ""});
+    }
+  }
+  LogPosition applied() const override {
+    std::lock_guard lock(mutex_);
+    return applied_;
+  }
+
+  std::vector<std::string> commands() const {
+    std::lock_guard lock(mutex_);
+    return commands_;
+  }
+  bool in_order() const {
+    std::lock_guard lock(mutex_);
+    return in_order_;
+  }
+  int batches() const {
+    std::lock_guard lock(mutex_);
+    return batches_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  LogPosition applied_;
+  std::vector<std::string> commands_;
+  bool in_order_ = true;
+  int batches_ = 0;
+};
+
+// Notes each message by its name, and hands the bytes on if somebody wants them.
+class FakeTransport final : public Transport {
+ public:
+  using Deliver = std::function<void(NodeId to, std::string bytes)>;
+  explicit FakeTransport(Journal* journal, Deliver deliver = nullptr)
+      : journal_(journal), deliver_(std::move(deliver)) {}
+
+  void Send(NodeId to, std::string bytes) override {
+    const absl::StatusOr<Envelope> envelope = DecodeEnvelope(bytes);
+    journal_->Add(absl::StrCat("send ", envelope.ok() ? MessageName(envelope->message) : "garbage",
+                               " to ", to.value()));
+    if (deliver_) deliver_(to, std::move(bytes));
+  }
+
+ private:
+  Journal* const journal_;
+  const Deliver deliver_;
+};
+
+inline EntryRef MakeEntry(uint64_t term, uint64_t index, std::string command = "",
+                          NodeId origin = kNobody, PublishId id = {}) {
+  auto entry = std::make_shared<Entry>();
+  entry->term = Term(term);
+  entry->index = Index(index);
+  entry->origin = origin;
+  entry->publish_id = id;
+  entry->command = std::move(command);
+  return entry;
+}
+
+inline base::TimePoint Seconds(int64_t seconds) {
+  return base::TimePoint(std::chrono::seconds(seconds));
+}
+
+}  // namespace raft
