@@ -17,6 +17,7 @@ namespace client {
 namespace {
 
 constexpr char kExitCodes[] =
+    "Global flags (datumctl --help) may stand before or after the verb.\n"
     "Exit codes: 0 done; 1 failed, the reason is on stderr; 2 bad usage.\n"
     "Global flags can also be given as ETCDCTL_ENDPOINTS, ETCDCTL_WRITE_OUT, ETCDCTL_HEX,\n"
     "ETCDCTL_DIAL_TIMEOUT and ETCDCTL_COMMAND_TIMEOUT.";
