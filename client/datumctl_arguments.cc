@@ -103,8 +103,8 @@ void AddGlobal(CLI::App* app, Arguments* arguments) {
   Options* options = &arguments->options;
   app->add_option("--endpoints", options->endpoints, "members, separated by commas")
       ->delimiter(',')
-      ->expected(1)
-      ->take_all()
+      // Otherwise the words that follow "--endpoints a,b" would be endpoints too.
+      ->allow_extra_args(false)
       ->envname("ETCDCTL_ENDPOINTS")
       ->default_str("127.0.0.1:2379");
   static const std::map<std::string, OutputFormat> kFormats = {{"simple", OutputFormat::kSimple},
