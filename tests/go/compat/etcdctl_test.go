@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -301,5 +302,34 @@ func TestDatumctlExitCodes(t *testing.T) {
 	if got := nowhere.run("", "get", "a", "--command-timeout=1s"); got.code != 1 ||
 		!strings.Contains(got.err, "127.0.0.1:1") {
 		t.Errorf("no server: %v", got)
+	}
+}
+
+// datumctl knows all members and finds one that serves, whichever is gone.
+func TestDatumctlFailsOver(t *testing.T) {
+	datumctl := os.Getenv("DATUMCTL")
+	if datumctl == "" {
+		t.Fatal("DATUMCTL is not set: it must name datumctl's binary")
+	}
+	cluster := launcher.ForTest(t, 3)
+	c := tool{t, datumctl, strings.Join(cluster.Endpoints(), ",")}
+	c.prints("OK\n", "put a 0")
+	deadline, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	for i, member := range cluster.Members {
+		if err := member.Kill9(); err != nil {
+			t.Fatal(err)
+		}
+		// A write may meet a member that has not yet heard of the new leader, and must then fail
+		// rather than run twice; only the wait for a leader makes it sure.
+		if _, err := cluster.Leader(deadline); err != nil {
+			t.Fatal(err)
+		}
+		value := fmt.Sprint(i + 1)
+		c.prints("OK\n", "put a "+value)
+		c.prints("a\n"+value+"\n", "get a")
+		if err := member.Restart(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
