@@ -55,8 +55,11 @@ class SendStream::Impl final : public grpc::ClientBidiReactor<grpc::ByteBuffer, 
         pause_(options_.pause_min) {}
 
   void Connect() {
+    // A fired alarm keeps its callback, and that keeps this: it must go for either to go.
+    std::unique_ptr<grpc::Alarm> fired;
     {
       std::lock_guard lock(mutex_);
+      fired = std::move(alarm_);
       if (stopped_) {
         idle_ = true;
         idle_changed_.notify_all();

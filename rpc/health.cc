@@ -60,6 +60,8 @@ void HealthService::Watch(std::shared_ptr<Stream> stream, std::string request) {
   std::optional<bool> serving;
   const auto found = serving_.find(decoded->service());
   if (found != serving_.end()) serving = found->second;
+  // Those who left are forgotten here too: the state may never change again.
+  std::erase_if(watchers_, [](const Watcher& watcher) { return watcher.stream->cancelled(); });
   stream->Write(Encoded(serving));
   watchers_.push_back({std::move(stream), decoded->service()});
 }

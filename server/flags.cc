@@ -178,6 +178,80 @@ std::vector<Flag> NamesOnly(Effect effect, const std::string& takes,
   return flags;
 }
 
+std::vector<Flag> IgnoredFlags() {
+  std::vector<Flag> flags = NamesOnly(Effect::kIgnored, "text",
+                                      {"snapshot-count",
+                                       "snapshot-catchup-entries",
+                                       "max-snapshots",
+                                       "max-wals",
+                                       "auto-compaction-mode",
+                                       "auth-token-ttl",
+                                       "bcrypt-cost",
+                                       "logger",
+                                       "log-outputs",
+                                       "log-format",
+                                       "log-rotation-config-json",
+                                       "metrics",
+                                       "cors",
+                                       "host-whitelist",
+                                       "backend-batch-interval",
+                                       "backend-batch-limit",
+                                       "backend-bbolt-freelist-type",
+                                       "watch-progress-notify-interval",
+                                       "warning-apply-duration",
+                                       "warning-unary-request-duration",
+                                       "compaction-batch-limit",
+                                       "compaction-sleep-interval",
+                                       "max-learners",
+                                       "feature-gates",
+                                       "downgrade-check-time",
+                                       "corrupt-check-time",
+                                       "compact-hash-check-time"});
+  const std::vector<Flag> switches =
+      NamesOnly(Effect::kIgnored, "bool",
+                {"strict-reconfig-check", "pre-vote", "enable-pprof", "enable-grpc-gateway",
+                 "enable-log-rotation", "initial-election-tick-advance", "socket-reuse-port",
+                 "socket-reuse-address", "memory-mlock"});
+  flags.insert(flags.end(), switches.begin(), switches.end());
+  return flags;
+}
+
+std::vector<Flag> RefusedFlags() {
+  std::vector<Flag> flags = NamesOnly(Effect::kRefused, "text",
+                                      {"cert-file",
+                                       "key-file",
+                                       "trusted-ca-file",
+                                       "client-crl-file",
+                                       "client-cert-allowed-hostname",
+                                       "peer-cert-file",
+                                       "peer-key-file",
+                                       "peer-trusted-ca-file",
+                                       "peer-crl-file",
+                                       "peer-cert-allowed-cn",
+                                       "peer-cert-allowed-hostname",
+                                       "cipher-suites",
+                                       "tls-min-version",
+                                       "tls-max-version",
+                                       "self-signed-cert-validity",
+                                       "auth-token",
+                                       "config-file",
+                                       "wal-dir",
+                                       "listen-metrics-urls",
+                                       "listen-client-http-urls",
+                                       "discovery",
+                                       "discovery-srv",
+                                       "discovery-token",
+                                       "discovery-endpoints",
+                                       "auto-compaction-retention",
+                                       "distributed-tracing-address"});
+  const std::vector<Flag> switches =
+      NamesOnly(Effect::kRefused, "bool",
+                {"client-cert-auth", "auto-tls", "peer-client-cert-auth", "peer-auto-tls",
+                 "force-new-cluster", "unsafe-no-fsync", "enable-distributed-tracing"});
+  flags.insert(flags.end(), switches.begin(), switches.end());
+  return flags;
+}
+
 const std::vector<Flag>& AllFlags() {
   static const auto* const kFlags = [] {
     auto* all = new std::vector<Flag>();
@@ -187,68 +261,8 @@ const std::vector<Flag>& AllFlags() {
     add(MemberFlags());
     add(ClusterFlags());
     add(LimitFlags());
-    add(NamesOnly(Effect::kIgnored, "text",
-                  {"snapshot-count",
-                   "snapshot-catchup-entries",
-                   "max-snapshots",
-                   "max-wals",
-                   "auto-compaction-mode",
-                   "auth-token-ttl",
-                   "bcrypt-cost",
-                   "logger",
-                   "log-outputs",
-                   "log-format",
-                   "log-rotation-config-json",
-                   "metrics",
-                   "cors",
-                   "host-whitelist",
-                   "backend-batch-interval",
-                   "backend-batch-limit",
-                   "backend-bbolt-freelist-type",
-                   "watch-progress-notify-interval",
-                   "warning-apply-duration",
-                   "warning-unary-request-duration",
-                   "compaction-batch-limit",
-                   "compaction-sleep-interval",
-                   "max-learners",
-                   "feature-gates",
-                   "downgrade-check-time",
-                   "corrupt-check-time",
-                   "compact-hash-check-time"}));
-    add(NamesOnly(Effect::kIgnored, "bool",
-                  {"strict-reconfig-check", "pre-vote", "enable-pprof", "enable-grpc-gateway",
-                   "enable-log-rotation", "initial-election-tick-advance", "socket-reuse-port",
-                   "socket-reuse-address", "memory-mlock"}));
-    add(NamesOnly(Effect::kRefused, "text",
-                  {"cert-file",
-                   "key-file",
-                   "trusted-ca-file",
-                   "client-crl-file",
-                   "client-cert-allowed-hostname",
-                   "peer-cert-file",
-                   "peer-key-file",
-                   "peer-trusted-ca-file",
-                   "peer-crl-file",
-                   "peer-cert-allowed-cn",
-                   "peer-cert-allowed-hostname",
-                   "cipher-suites",
-                   "tls-min-version",
-                   "tls-max-version",
-                   "self-signed-cert-validity",
-                   "auth-token",
-                   "config-file",
-                   "wal-dir",
-                   "listen-metrics-urls",
-                   "listen-client-http-urls",
-                   "discovery",
-                   "discovery-srv",
-                   "discovery-token",
-                   "discovery-endpoints",
-                   "auto-compaction-retention",
-                   "distributed-tracing-address"}));
-    add(NamesOnly(Effect::kRefused, "bool",
-                  {"client-cert-auth", "auto-tls", "peer-client-cert-auth", "peer-auto-tls",
-                   "force-new-cluster", "unsafe-no-fsync", "enable-distributed-tracing"}));
+    add(IgnoredFlags());
+    add(RefusedFlags());
     return all;
   }();
   return *kFlags;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "base/status.h"
+#include "glog/logging.h"
 #include "store/rocks_engine.h"
 #include "store/rocks_meta.h"
 
@@ -92,6 +93,20 @@ absl::Status Storage::OpenState(const Config& config, const InitialCluster& clus
   return absl::OkStatus();
 }
 
+// The log is synced before anything of it is applied, so it has lost its end since. All that the
+// state holds was committed: the log goes on behind it, and the leader sends what else is missing.
+void Storage::BeginLogAnew(store::RaftLogContents* contents) {
+  const raft::LogPosition applied = machine->applied();
+  LOG(WARNING) << directory->log() << " ends at entry " << contents->last_index
+               << ", but the state stands at " << applied.index
+               << ": the log was cut from outside. It goes on behind the state; the rest comes "
+                  "from the leader";
+  log->BeginAnew(applied);
+  *contents = store::RaftLogContents();
+  contents->base = applied;
+  contents->last_index = applied.index;
+}
+
 absl::Status Storage::OpenLog() {
   const raft::LogPosition applied = machine->applied();
   store::RaftLogOptions options;
@@ -100,12 +115,18 @@ absl::Status Storage::OpenLog() {
   options.random_seed = base::EntropySeed();
   store::RaftLogContents contents;
   ASSIGN_OR_RETURN(log, store::RaftLog::Open(&files, options, &contents));
-  // The log is synced before anything of it is applied, so the state is never ahead of it.
-  if (contents.last_index < applied.index || applied.index < contents.base.index) {
+  if (applied.index < contents.base.index) {
     return absl::DataLossError(absl::StrCat(
-        directory->log(), " has the entries ", contents.base.index.value() + 1, " to ",
-        contents.last_index.value(), ", but the state stands at ", applied.index.value()));
+        directory->log(), " begins behind entry ", contents.base.index.value(),
+        ", but the state stands at ", applied.index.value(), ": what is between them is gone"));
   }
+  if (contents.last_index == raft::Index{} && applied.index > raft::Index{}) {
+    return absl::DataLossError(absl::StrCat(directory->log(), " is empty, but the state stands at ",
+                                            applied.index.value(), ": the log was lost"));
+  }
+  if (contents.last_index < applied.index) BeginLogAnew(&contents);
+  // So that the first segment, too, is zero-filled ahead.
+  if (contents.last_index == raft::Index{}) log->PrepareSegment();
   start.hard_state = promises->hard_state();
   start.boot_count = promises->CountBoot();
   start.applied = applied;

@@ -41,6 +41,7 @@ struct Storage {
   absl::Status CheckIdentity(const Config& config, const InitialCluster& cluster);
   absl::Status OpenState(const Config& config, const InitialCluster& cluster);
   absl::Status OpenLog();
+  void BeginLogAnew(store::RaftLogContents* contents);
 };
 
 }  // namespace server

@@ -162,14 +162,16 @@ void Core::Trace(const std::string& line) {
 }
 
 void Core::Send(NodeId to, Message message) {
-  effects_->send_now.push_back({options_.self, to, current_term(), std::move(message)});
+  effects_->send_now.push_back(
+      {options_.self, to, current_term(), options_.session, std::move(message)});
 }
 
 void Core::SendAfterPersist(NodeId to, Message message) {
   if (base::Planted("ack-before-fsync") && std::holds_alternative<AppendEntriesReply>(message)) {
     return Send(to, std::move(message));
   }
-  effects_->send_after_persist.push_back({options_.self, to, current_term(), std::move(message)});
+  effects_->send_after_persist.push_back(
+      {options_.self, to, current_term(), options_.session, std::move(message)});
 }
 
 base::Duration Core::RandomElectionTimeout() {

@@ -37,6 +37,8 @@ namespace raft {
 
 struct CoreOptions {
   NodeId self;
+  // Higher at each start of this node.
+  Session session;
   Configuration configuration;
   base::Duration heartbeat_interval = std::chrono::milliseconds(100);
   // A leader is due after one to two of these.
@@ -138,6 +140,7 @@ class Core {
   bool SendEntries(NodeId peer, Progress* progress);
   void SendPosition(NodeId peer, Progress* progress);
   bool WindowFull(const Progress& progress) const;
+  Progress* HearPeer(const Envelope& envelope);
   void OnAppendEntriesReply(const Envelope& envelope);
   void OnFetched(Fetched fetched);
   void AdvanceCommit();

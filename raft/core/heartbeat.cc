@@ -47,8 +47,9 @@ void Core::OnHeartbeat(const Envelope& envelope) {
 
 void Core::OnHeartbeatReply(const Envelope& envelope) {
   const auto& reply = std::get<HeartbeatReply>(envelope.message);
-  Progress& progress = progress_.at(envelope.from);
-  progress.last_heard = now_;
+  Progress* const heard = HearPeer(envelope);
+  if (heard == nullptr) return;
+  Progress& progress = *heard;
   progress.confirmed_round = std::max(progress.confirmed_round, reply.round);
   FinishReadRoundIfConfirmed();
   // A sign of life from a peer that lags and does not move: what was sent may have been lost.

@@ -20,6 +20,9 @@ using ReadId = base::StrongNumber<struct ReadIdTag>;
 // One confirmation of leadership. Counted up by each leader within its term, never used again.
 using ReadRound = base::StrongNumber<struct ReadRoundTag>;
 
+// One life of a node's process: its boot count.
+using Session = base::StrongNumber<struct SessionTag>;
+
 // A write on its way to the leader.
 struct Proposal {
   PublishId id;
@@ -102,6 +105,9 @@ struct Envelope {
   NodeId to;
   // The sender's current term.
   Term term;
+  // Which life of the sender this is, counted up at each start: what a peer said before it was
+  // started anew may no longer hold.
+  Session session;
   Message message;
 };
 

@@ -24,8 +24,11 @@ struct Progress {
     size_t bytes = 0;
   };
 
+  // The life of the peer that all of this is about. 0: it has not answered yet.
+  Session session;
+
   State state = State::kProbe;
-  // Paper, figure 2. match_index never falls within a term.
+  // Paper, figure 2. match_index never falls within a term and a life of the peer.
   // Invariant: match_index < next_index.
   Index match_index;
   Index next_index{1};
@@ -58,6 +61,16 @@ struct Progress {
     fetching = false;
     in_flight.clear();
     in_flight_bytes = 0;
+  }
+
+  // The peer was started anew: what it had acknowledged may be gone with a damaged disk.
+  void BeginSession(Session new_session) {
+    session = new_session;
+    match_index = Index{};
+    confirmed_round = ReadRound{};
+    const Index next = next_index;
+    BecomeProbe();
+    next_index = next;
   }
 
   void BecomeReplicate() {

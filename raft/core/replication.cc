@@ -98,10 +98,27 @@ void Core::OnFetched(Fetched fetched) {
   SendAppends(fetched.peer, &progress);
 }
 
+// A sign of life of a peer. Nothing if it comes from a life that is over.
+Progress* Core::HearPeer(const Envelope& envelope) {
+  Progress& progress = progress_.at(envelope.from);
+  if (envelope.session < progress.session) return nullptr;
+  if (envelope.session > progress.session) {
+    const bool was_heard = progress.session != Session{};
+    if (was_heard) {
+      progress.BeginSession(envelope.session);
+    } else {
+      progress.session = envelope.session;
+    }
+  }
+  progress.last_heard = now_;
+  return &progress;
+}
+
 void Core::OnAppendEntriesReply(const Envelope& envelope) {
   const auto& reply = std::get<AppendEntriesReply>(envelope.message);
-  Progress& progress = progress_.at(envelope.from);
-  progress.last_heard = now_;
+  Progress* const heard = HearPeer(envelope);
+  if (heard == nullptr) return;
+  Progress& progress = *heard;
   if (reply.success) {
     // Later than the leader's own log: not an answer to what this leader sent.
     if (reply.match_index > log_.last().index) return;

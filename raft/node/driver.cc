@@ -18,13 +18,16 @@ constexpr int kCounterBits = 40;
 // What a lagging peer gets from the disk at once.
 constexpr size_t kFetchBytesMax = 1 << 20;
 
-CoreOptions ToCoreOptions(const NodeOptions& options) {
+CoreOptions ToCoreOptions(const NodeOptions& options, const NodeStart& start) {
   CoreOptions core;
+  core.session = Session(start.boot_count);
   core.self = options.self;
   core.configuration = Configuration(options.voters);
   core.heartbeat_interval = options.heartbeat_interval;
   core.election_timeout = options.election_timeout;
   core.apply_gap_max = options.apply_gap_max;
+  core.append_bytes_max = options.append_bytes_max;
+  core.in_flight_messages_max = options.in_flight_messages_max;
   core.log_cache_bytes_max = options.log_cache_bytes_max;
   core.random_seed = options.random_seed;
   return core;
@@ -42,7 +45,7 @@ Driver::Driver(const NodeOptions& options, NodeStart start, const Parts& parts, 
                std::function<void(const NodeStatus&)> on_status)
     : options_(options),
       parts_(parts),
-      core_(ToCoreOptions(options), ToCoreStart(start), now),
+      core_(ToCoreOptions(options, start), ToCoreStart(start), now),
       on_status_(std::move(on_status)),
       now_(now),
       expire_due_(now + kExpireInterval),
@@ -70,9 +73,13 @@ base::TimePoint Driver::next_due() const { return std::min(core_.next_due(), exp
 
 void Driver::Take(InboxItem item) {
   if (auto* publish = std::get_if<WaitingPublish>(&item)) {
-    held_publishes_.push_back(std::move(*publish));
+    Hold(std::move(*publish));
   } else if (auto* read = std::get_if<WaitingRead>(&item)) {
-    reads_.Add(std::move(*read));
+    if (reads_.size() >= options_.inbox_publishes_max) {
+      answers_.push_back([done = std::move(read->done)] { done(ReadOutcome::kRefused); });
+    } else {
+      reads_.Add(std::move(*read));
+    }
   } else if (auto* envelope = std::get_if<Envelope>(&item)) {
     Step(std::move(*envelope));
   } else if (auto* persisted = std::get_if<Persisted>(&item)) {
@@ -82,6 +89,17 @@ void Driver::Take(InboxItem item) {
   } else if (auto* fetched = std::get_if<Fetched>(&item)) {
     Step(std::move(*fetched));
   }
+}
+
+// What waits for a leader, and what waits for its outcome, is bounded like the inbox.
+void Driver::Hold(WaitingPublish publish) {
+  const size_t waiting = held_publishes_.size() + parts_.publishes->size();
+  if (waiting >= options_.inbox_publishes_max ||
+      held_bytes_ + publish.command.size() > options_.inbox_bytes_max) {
+    return Answer(std::move(publish.done), PublishOutcome::Kind::kRefused);
+  }
+  held_bytes_ += publish.command.size();
+  held_publishes_.push_back(std::move(publish));
 }
 
 void Driver::Step(Event event) {
@@ -95,6 +113,7 @@ void Driver::Step(Event event) {
 void Driver::StepPublishes() {
   if (held_publishes_.empty() || core_.leader() == kNobody) return;
   Publish publish;
+  held_bytes_ = 0;
   for (WaitingPublish& waiting : std::exchange(held_publishes_, {})) {
     const PublishId id(++next_id_);
     parts_.publishes->Add(id, core_.current_term(), waiting.deadline, std::move(waiting.done));
@@ -154,6 +173,7 @@ void Driver::Expire() {
   }
   std::erase_if(held_publishes_, [this](WaitingPublish& waiting) {
     if (waiting.deadline > now_) return false;
+    held_bytes_ -= waiting.command.size();
     Answer(std::move(waiting.done), PublishOutcome::Kind::kNoLeader);
     return true;
   });

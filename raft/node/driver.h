@@ -65,6 +65,7 @@ class Driver {
 
  private:
   void Take(InboxItem item);
+  void Hold(WaitingPublish publish);
   void StepPublishes();
   void StepReads();
   void Step(Event event);
@@ -88,6 +89,7 @@ class Driver {
 
   // Publishes that are not numbered yet: no leader is known.
   std::vector<WaitingPublish> held_publishes_;
+  size_t held_bytes_ = 0;
   ReadTable reads_;
   uint64_t next_id_;  // of publishes and reads; begins with the boot count
 

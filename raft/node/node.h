@@ -67,11 +67,14 @@ struct NodeOptions {
   base::Duration heartbeat_interval = std::chrono::milliseconds(100);
   // A leader is due after one to two of these.
   base::Duration election_timeout = std::chrono::milliseconds(1000);
-  // Publishes and reads that wait in the inbox, at most; more are refused.
+  // Publishes, and reads, that wait in the inbox or for their outcome, at most; more are refused.
   size_t inbox_publishes_max = 20'000;
   size_t inbox_bytes_max = 64 << 20;
   // Entries that are committed but not applied, at most, before publishes are refused.
   uint64_t apply_gap_max = 5'000;
+  // Commands in one AppendEntries (one entry at least), and messages that a peer has not answered.
+  size_t append_bytes_max = 1 << 20;
+  size_t in_flight_messages_max = 512;
   // Entries that are kept in memory for peers that lag.
   size_t log_cache_bytes_max = 64 << 20;
   uint64_t random_seed = 0;

@@ -14,6 +14,11 @@ bool PublishTable::Contains(PublishId id) const {
   return waiters_.contains(id);
 }
 
+size_t PublishTable::size() const {
+  std::lock_guard lock(mutex_);
+  return waiters_.size();
+}
+
 PublishDone PublishTable::Take(PublishId id) {
   std::lock_guard lock(mutex_);
   auto found = waiters_.find(id);

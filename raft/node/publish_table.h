@@ -28,6 +28,7 @@ class PublishTable {
   void Add(PublishId id, Term term, base::TimePoint deadline, PublishDone done);
 
   bool Contains(PublishId id) const;
+  size_t size() const;
 
   // Takes the waiter of `id` out of the table. Empty if there is none (any more).
   PublishDone Take(PublishId id);

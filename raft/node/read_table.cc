@@ -6,22 +6,20 @@
 #include <utility>
 
 namespace raft {
-namespace {
-
-AnswerQueue::Answer Answering(WaitingRead read, ReadOutcome outcome) {
-  return [done = std::move(read.done), outcome] { done(outcome); };
+void ReadTable::Answer(WaitingRead read, ReadOutcome outcome,
+                       std::vector<AnswerQueue::Answer>* answers) {
+  --size_;
+  answers->push_back([done = std::move(read.done), outcome] { done(outcome); });
 }
 
-void TakeExpiredFrom(std::vector<WaitingRead>* reads, base::TimePoint now, ReadOutcome outcome,
-                     std::vector<AnswerQueue::Answer>* answers) {
+void ReadTable::ExpireFrom(std::vector<WaitingRead>* reads, base::TimePoint now,
+                           ReadOutcome outcome, std::vector<AnswerQueue::Answer>* answers) {
   std::erase_if(*reads, [&](WaitingRead& read) {
     if (read.deadline > now) return false;
-    answers->push_back(Answering(std::move(read), outcome));
+    Answer(std::move(read), outcome, answers);
     return true;
   });
 }
-
-}  // namespace
 
 void ReadTable::Asked(ReadId id, base::TimePoint now) {
   asked_[id] = {now, std::exchange(waiting_, {})};
@@ -64,7 +62,7 @@ void ReadTable::TakeReady(Index applied, std::vector<AnswerQueue::Answer>* answe
   const auto end = confirmed_.upper_bound(applied);
   for (auto at = confirmed_.begin(); at != end; ++at) {
     for (WaitingRead& read : at->second) {
-      answers->push_back(Answering(std::move(read), ReadOutcome::kReady));
+      Answer(std::move(read), ReadOutcome::kReady, answers);
     }
   }
   confirmed_.erase(confirmed_.begin(), end);
@@ -72,14 +70,14 @@ void ReadTable::TakeReady(Index applied, std::vector<AnswerQueue::Answer>* answe
 
 void ReadTable::TakeExpired(base::TimePoint now, bool leader_known,
                             std::vector<AnswerQueue::Answer>* answers) {
-  TakeExpiredFrom(&waiting_, now, leader_known ? ReadOutcome::kTimedOut : ReadOutcome::kNoLeader,
-                  answers);
+  ExpireFrom(&waiting_, now, leader_known ? ReadOutcome::kTimedOut : ReadOutcome::kNoLeader,
+             answers);
   for (auto& [id, ask] : asked_) {
-    TakeExpiredFrom(&ask.reads, now, ReadOutcome::kTimedOut, answers);
+    ExpireFrom(&ask.reads, now, ReadOutcome::kTimedOut, answers);
   }
   std::erase_if(asked_, [](const auto& item) { return item.second.reads.empty(); });
   for (auto& [index, reads] : confirmed_) {
-    TakeExpiredFrom(&reads, now, ReadOutcome::kTimedOut, answers);
+    ExpireFrom(&reads, now, ReadOutcome::kTimedOut, answers);
   }
 }
 
@@ -87,7 +85,7 @@ void ReadTable::TakeAll(ReadOutcome outcome, std::vector<AnswerQueue::Answer>* a
   AskAllAgain();
   for (auto& [index, reads] : confirmed_) WaitAgain(std::move(reads));
   confirmed_.clear();
-  for (WaitingRead& read : waiting_) answers->push_back(Answering(std::move(read), outcome));
+  for (WaitingRead& read : waiting_) Answer(std::move(read), outcome, answers);
   waiting_.clear();
 }
 

@@ -22,7 +22,13 @@ namespace raft {
 
 class ReadTable {
  public:
-  void Add(WaitingRead read) { waiting_.push_back(std::move(read)); }
+  void Add(WaitingRead read) {
+    ++size_;
+    waiting_.push_back(std::move(read));
+  }
+
+  // Reads in the table, in whatever state.
+  size_t size() const { return size_; }
 
   bool has_waiting() const { return !waiting_.empty(); }
 
@@ -53,7 +59,11 @@ class ReadTable {
     std::vector<WaitingRead> reads;
   };
   void WaitAgain(std::vector<WaitingRead> reads);
+  void Answer(WaitingRead read, ReadOutcome outcome, std::vector<AnswerQueue::Answer>* answers);
+  void ExpireFrom(std::vector<WaitingRead>* reads, base::TimePoint now, ReadOutcome outcome,
+                  std::vector<AnswerQueue::Answer>* answers);
 
+  size_t size_ = 0;
   std::vector<WaitingRead> waiting_;
   std::map<ReadId, Ask> asked_;
   std::multimap<Index, std::vector<WaitingRead>> confirmed_;

@@ -9,6 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/crc32c.h"
 #include "base/status.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "google/protobuf/wire_format_lite.h"
 #include "proto/raft_wire.pb.h"
 
 namespace raft {
@@ -44,15 +47,6 @@ struct Encoder {
     auto* to = out->mutable_append_entries();
     Put(m.prev_log, to->mutable_prev_log());
     to->set_leader_commit(m.leader_commit.value());
-    to->mutable_entries()->Reserve(static_cast<int>(m.entries.size()));
-    for (const EntryRef& entry : m.entries) {
-      auto* e = to->add_entries();
-      e->set_term(entry->term.value());
-      e->set_kind(static_cast<uint32_t>(entry->kind));
-      e->set_origin(entry->origin.value());
-      e->set_publish_id(entry->publish_id.value());
-      e->set_command(entry->command);
-    }
   }
   void operator()(const AppendEntriesReply& m) {
     auto* to = out->mutable_append_entries_reply();
@@ -89,6 +83,57 @@ struct Encoder {
     out->mutable_read_index_reply()->set_read_index(m.read_index.value());
   }
 };
+
+using google::protobuf::internal::WireFormatLite;
+using google::protobuf::io::CodedOutputStream;
+
+size_t Tagged(size_t length) { return 1 + CodedOutputStream::VarintSize64(length) + length; }
+
+// The fields of an Entry but for its command, which is written behind them from where it lies.
+wire::Entry EntryHead(const Entry& entry) {
+  wire::Entry head;
+  head.set_term(entry.term.value());
+  head.set_kind(static_cast<uint32_t>(entry.kind));
+  head.set_origin(entry.origin.value());
+  head.set_publish_id(entry.publish_id.value());
+  return head;
+}
+
+void WriteTag(int field, size_t length, CodedOutputStream* out) {
+  out->WriteTag(WireFormatLite::MakeTag(field, WireFormatLite::WIRETYPE_LENGTH_DELIMITED));
+  out->WriteVarint64(length);
+}
+
+// An Envelope with AppendEntries and its entries in protobuf's wire format, without the copy of
+// every command that filling the message would take.
+void AppendWithEntries(const wire::Envelope& envelope, const std::vector<EntryRef>& entries,
+                       std::string* bytes) {
+  std::vector<wire::Entry> heads;
+  std::vector<size_t> lengths;
+  size_t entries_bytes = 0;
+  for (const EntryRef& entry : entries) {
+    heads.push_back(EntryHead(*entry));
+    lengths.push_back(heads.back().ByteSizeLong() + Tagged(entry->command.size()));
+    entries_bytes += Tagged(lengths.back());
+  }
+  wire::Envelope outer = envelope;
+  const wire::AppendEntries append = std::move(*outer.mutable_append_entries());
+  outer.clear_append_entries();
+  const size_t append_bytes = append.ByteSizeLong() + entries_bytes;
+  bytes->reserve(bytes->size() + outer.ByteSizeLong() + Tagged(append_bytes));
+
+  google::protobuf::io::StringOutputStream stream(bytes);
+  CodedOutputStream out(&stream);
+  outer.SerializeToCodedStream(&out);
+  WriteTag(wire::Envelope::kAppendEntriesFieldNumber, append_bytes, &out);
+  append.SerializeToCodedStream(&out);
+  for (size_t i = 0; i < entries.size(); ++i) {
+    WriteTag(wire::AppendEntries::kEntriesFieldNumber, lengths[i], &out);
+    heads[i].SerializeToCodedStream(&out);
+    WriteTag(wire::Entry::kCommandFieldNumber, entries[i]->command.size(), &out);
+    out.WriteString(entries[i]->command);
+  }
+}
 
 absl::Status Impossible(const char* what) {
   return absl::InvalidArgumentError(absl::StrCat("peer message: ", what));
@@ -178,9 +223,15 @@ std::string EncodeEnvelope(const Envelope& envelope) {
   out.set_from(envelope.from.value());
   out.set_to(envelope.to.value());
   out.set_term(envelope.term.value());
+  out.set_session(envelope.session.value());
   std::visit(Encoder{&out}, envelope.message);
   std::string bytes(kChecksumBytes, '\0');
-  out.AppendToString(&bytes);
+  const auto* append = std::get_if<AppendEntries>(&envelope.message);
+  if (append != nullptr && !append->entries.empty()) {
+    AppendWithEntries(out, append->entries, &bytes);
+  } else {
+    out.AppendToString(&bytes);
+  }
   const uint32_t crc = base::Crc32c(std::string_view(bytes).substr(kChecksumBytes));
   std::memcpy(bytes.data(), &crc, kChecksumBytes);
   return bytes;
@@ -199,7 +250,8 @@ absl::StatusOr<Envelope> DecodeEnvelope(std::string_view bytes) {
   }
   if (in.from() == 0 || in.to() == 0) return Impossible("no sender or no receiver");
   ASSIGN_OR_RETURN(Message message, DecodeMessage(&in));
-  return Envelope{NodeId(in.from()), NodeId(in.to()), Term(in.term()), std::move(message)};
+  return Envelope{NodeId(in.from()), NodeId(in.to()), Term(in.term()), Session(in.session()),
+                  std::move(message)};
 }
 
 }  // namespace raft

@@ -66,6 +66,10 @@ std::string Interaction::Run(const std::string& line) {
     Step(ParseNode(first), raft::ReadRequest{raft::ReadId(ParseNumber(rest.at(0)))});
   } else if (verb == "restart") {  // what was not persisted is gone
     StartNode(ParseNode(first));
+  } else if (verb == "damage") {  // damage n1 3: the disk loses all behind entry 3; then restart
+    Node& node = nodes_.at(ParseNode(first));
+    node.log.resize(std::stoull(rest.at(0)));
+    node.applied = std::min(node.applied, Index(node.log.size()));
   } else if (verb == "settle") {  // deliver, persist and apply until nothing is left to do
     Settle();
   } else if (verb == "state") {
@@ -95,6 +99,7 @@ void Interaction::StartNode(NodeId id) {
   for (const auto& [voter, unused] : nodes_) voters.push_back(voter);
   raft::CoreOptions options;
   options.self = id;
+  options.session = raft::Session(++node.starts);
   options.configuration = raft::Configuration(voters);
   options.random_seed = id.value();
   std::vector<raft::LogPosition> runs;

@@ -34,6 +34,7 @@ class Interaction {
   struct Node {
     std::unique_ptr<raft::Core> core;
     base::TimePoint now;
+    uint64_t starts = 0;
     // What the disk holds, and what is on its way there.
     raft::HardState hard_state;
     std::vector<raft::EntryRef> log;

@@ -125,6 +125,8 @@ raft::NodeOptions SimNode::Options() const {
   options.heartbeat_interval = settings_.heartbeat_interval;
   options.election_timeout = settings_.election_timeout;
   options.log_cache_bytes_max = settings_.log_cache_bytes_max;
+  options.append_bytes_max = settings_.append_bytes_max;
+  options.in_flight_messages_max = settings_.in_flight_messages_max;
   options.random_seed = world_->random()->Next();
   return options;
 }

@@ -52,6 +52,8 @@ class SimNode {
     base::Duration election_timeout = std::chrono::milliseconds(1000);
     uint64_t segment_bytes = 32 << 10;
     size_t log_cache_bytes_max = 64 << 10;
+    size_t append_bytes_max = 1 << 20;
+    size_t in_flight_messages_max = 512;
     // How long a sync takes.
     base::Duration sync_min = std::chrono::microseconds(100);
     base::Duration sync_max = std::chrono::milliseconds(3);

@@ -36,6 +36,8 @@ class Simulation {
   void PlanFault();
   void InjectFault();
   void FaultOnNode(SimNode* node);
+  void Isolate(SimNode* node);
+  void PlanFaultOnNewLeader(SimNode* node);
   void CutLinks();
   void Heal();
   void CheckLiveness();
@@ -54,6 +56,7 @@ class Simulation {
   double loss_ = 0;
   double duplication_ = 0;
   base::Duration slow_link_max_{};
+  bool leaders_fall_ = false;
   std::set<std::pair<raft::NodeId, raft::NodeId>> cut_;
   uint64_t next_operation_ = 1;
   uint64_t trace_hash_ = 0;
@@ -70,18 +73,26 @@ Simulation::Simulation(const RunOptions& options)
   duplication_ = random->Chance(0.5) ? 0 : 0.05;
   slow_link_max_ = random->Chance(0.3) ? milliseconds(400) : milliseconds(8);
 
+  leaders_fall_ = random->Chance(0.4);
+
   SimNode::Settings settings;
   settings.voters = options.voters;
   settings.sync_max = random->Chance(0.2) ? milliseconds(60) : milliseconds(3);
   settings.segment_bytes = random->Chance(0.5) ? 8 << 10 : 64 << 10;
   settings.log_cache_bytes_max = random->Chance(0.5) ? 2 << 10 : 64 << 10;
+  // One entry a message, few under way: what lies between two entries is seen on the network.
+  if (random->Chance(0.5)) settings.append_bytes_max = 1;
+  if (random->Chance(0.5)) settings.in_flight_messages_max = random->Between(1, 4);
   for (uint64_t id = 1; id <= options.voters; ++id) {
     nodes_.push_back(std::make_unique<SimNode>(
         raft::NodeId(id), settings, &world_, &checker_,
         [this](raft::NodeId from, raft::NodeId to, std::string bytes) {
           Deliver(from, to, std::move(bytes));
         },
-        [this](const std::string& line) { Tell(line); }));
+        [this, id](const std::string& line) {
+          Tell(line);
+          if (line.ends_with("becomes leader")) PlanFaultOnNewLeader(nodes_[id - 1].get());
+        }));
   }
   std::map<raft::NodeId, const DurableTerms*> disks;
   for (const auto& node : nodes_) disks[node->id()] = &node->durable_terms();
@@ -224,6 +235,29 @@ void Simulation::FaultOnNode(SimNode* node) {
     Tell(name + " starts");
     node->Start();
   });
+}
+
+// The first milliseconds of a leader are where terms meet: its own first entry is on its way
+// beside what it inherited (paper, figure 8).
+void Simulation::PlanFaultOnNewLeader(SimNode* node) {
+  if (!leaders_fall_ || FaultsAreOver() || !world_.random()->Chance(0.5)) return;
+  world_.After(world_.RandomDelay(microseconds(10), milliseconds(20)), [this, node] {
+    if (FaultsAreOver() || !node->running() || node->paused()) return;
+    if (world_.random()->Chance(0.5)) {
+      FaultOnNode(node);
+    } else {
+      Isolate(node);
+    }
+  });
+}
+
+void Simulation::Isolate(SimNode* node) {
+  Tell("cut: n" + std::to_string(node->id().value()) + " from all");
+  for (const auto& other : nodes_) {
+    cut_.insert({node->id(), other->id()});
+    cut_.insert({other->id(), node->id()});
+  }
+  world_.After(world_.RandomDelay(milliseconds(100), seconds(4)), [this] { cut_.clear(); });
 }
 
 void Simulation::CutLinks() {

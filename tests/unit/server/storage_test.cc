@@ -96,8 +96,40 @@ TEST_F(StorageTest, AStateWithoutItsLogIsRefused) {
     (*storage)->machine->Apply(items, &results);
     (*storage)->machine->Flush();
   }
-  EXPECT_NE(WhyNot().find("has the entries 1 to 0, but the state stands at 1"), std::string::npos)
+  EXPECT_NE(WhyNot().find("is empty, but the state stands at 1: the log was lost"),
+            std::string::npos)
       << WhyNot();
+}
+
+TEST_F(StorageTest, ALogThatWasCutGoesOnBehindTheState) {
+  {
+    auto storage = Open();
+    ASSERT_TRUE(storage.ok()) << storage.status();
+    (*storage)->promises->SaveHardState({.current_term = raft::Term(1), .voted_for = {}});
+    for (uint64_t index = 1; index <= 3; ++index) {
+      auto entry = std::make_shared<raft::Entry>();
+      entry->term = raft::Term(1);
+      entry->index = raft::Index(index);
+      entry->kind = raft::EntryKind::kLeaderStart;
+      const raft::EntryRef entries[] = {entry};
+      (*storage)->log->Append(entries);
+      (*storage)->log->Sync();
+      const raft::ApplyItem items[] = {{entry, false}};
+      std::vector<raft::ApplyResult> results;
+      (*storage)->machine->Apply(items, &results);
+    }
+    (*storage)->machine->Flush();
+  }
+  // The header and the first of three batches stay, a sector each.
+  const std::string segment = config_.data_dir + "/log/0000000000000001.log";
+  std::filesystem::resize_file(segment, 1024);
+  for (int start = 0; start < 2; ++start) {
+    auto storage = Open();
+    ASSERT_TRUE(storage.ok()) << storage.status();
+    EXPECT_EQ((*storage)->start.log_base, (raft::LogPosition{raft::Term(1), raft::Index(3)}));
+    EXPECT_EQ((*storage)->start.last_index, raft::Index(3));
+    EXPECT_TRUE((*storage)->start.tail.empty());
+  }
 }
 
 TEST_F(StorageTest, JoiningIsRefusedWhileItIsNotServed) {
