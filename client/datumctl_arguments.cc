@@ -314,7 +314,13 @@ ParsedLine ParseCommandLine(const std::vector<std::string>& line) {
     // CLI11 takes the arguments from the back of the vector.
     app.parse(std::vector<std::string>(line.rbegin(), line.rend()));
   } catch (const CLI::ParseError& error) {
-    return Refusal(app, error);
+    ParsedLine refused = Refusal(app, error);
+    // CLI11 misses a verb before it names the word that stands in its place.
+    if (refused.exit_code != 0 && app.get_subcommands().empty() && app.remaining_size() > 0) {
+      refused.error = absl::StrCat("unknown command '", app.remaining().front(),
+                                   "'\nRun with --help for more information.\n");
+    }
+    return refused;
   }
   parsed.run = true;
   return parsed;

@@ -72,6 +72,8 @@ TEST(DatumctlArguments, BadUsageIsTwoAndHelpIsNone) {
     EXPECT_EQ(parsed.exit_code, 2);
     EXPECT_FALSE(parsed.error.empty());
   }
+  EXPECT_EQ(ParseCommandLine({"gett", "a"}).error,
+            "unknown command 'gett'\nRun with --help for more information.\n");
   const ParsedLine help = ParseCommandLine({"get", "--help"});
   EXPECT_FALSE(help.run);
   EXPECT_EQ(help.exit_code, 0);
