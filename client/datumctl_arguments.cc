@@ -17,6 +17,7 @@ namespace client {
 namespace {
 
 constexpr char kExitCodes[] =
+    "Global flags (datumctl --help) may stand before or after the verb.\n"
     "Exit codes: 0 done; 1 failed, the reason is on stderr; 2 bad usage.\n"
     "Global flags can also be given as ETCDCTL_ENDPOINTS, ETCDCTL_WRITE_OUT, ETCDCTL_HEX,\n"
     "ETCDCTL_DIAL_TIMEOUT and ETCDCTL_COMMAND_TIMEOUT.";
@@ -102,8 +103,8 @@ void AddGlobal(CLI::App* app, Arguments* arguments) {
   Options* options = &arguments->options;
   app->add_option("--endpoints", options->endpoints, "members, separated by commas")
       ->delimiter(',')
-      ->expected(1)
-      ->take_all()
+      // Otherwise the words that follow "--endpoints a,b" would be endpoints too.
+      ->allow_extra_args(false)
       ->envname("ETCDCTL_ENDPOINTS")
       ->default_str("127.0.0.1:2379");
   static const std::map<std::string, OutputFormat> kFormats = {{"simple", OutputFormat::kSimple},

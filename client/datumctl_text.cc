@@ -34,6 +34,32 @@ size_t Utf8Length(std::string_view text) {
   return length;
 }
 
+// The code point of a well-formed sequence.
+uint32_t CodePoint(std::string_view sequence) {
+  if (sequence.size() == 1) return static_cast<uint8_t>(sequence[0]);
+  uint32_t point = static_cast<uint8_t>(sequence[0]) & (0x7fu >> sequence.size());
+  for (const char byte : sequence.substr(1)) {
+    point = (point << 6) | (static_cast<uint8_t>(byte) & 0x3f);
+  }
+  return point;
+}
+
+// What Go escapes beyond ASCII: controls, blanks other than ' ', marks without a shape, private
+// use. Not the whole of Unicode's tables: a code point that is not assigned is taken as printable.
+bool IsPrintableBeyondAscii(uint32_t point) {
+  struct Span {
+    uint32_t first, last;
+  };
+  static constexpr Span kHidden[] = {{0x80, 0xa0},     {0xad, 0xad},       {0x1680, 0x1680},
+                                     {0x2000, 0x200f}, {0x2028, 0x202f},   {0x205f, 0x206f},
+                                     {0x3000, 0x3000}, {0xe000, 0xf8ff},   {0xfeff, 0xfeff},
+                                     {0xfff0, 0xfffb}, {0xf0000, 0x10ffff}};
+  for (const Span& span : kHidden) {
+    if (point >= span.first && point <= span.last) return false;
+  }
+  return true;
+}
+
 void AppendUtf8(uint32_t point, std::string* out) {
   if (point < 0x80) {
     out->push_back(static_cast<char>(point));
@@ -109,6 +135,13 @@ std::string GoQuoted(std::string_view text) {
     } else if (length == 0 ||
                (length == 1 && !absl::ascii_isprint(static_cast<unsigned char>(text.front())))) {
       absl::StrAppendFormat(&quoted, "\\x%02x", static_cast<uint8_t>(text.front()));
+    } else if (const uint32_t point = CodePoint(text.substr(0, length));
+               length > 1 && !IsPrintableBeyondAscii(point)) {
+      if (point < 0x10000) {
+        absl::StrAppendFormat(&quoted, "\\u%04x", point);
+      } else {
+        absl::StrAppendFormat(&quoted, "\\U%08x", point);
+      }
     } else {
       quoted += text.substr(0, length);
     }

@@ -10,6 +10,8 @@ trap 'rm -rf "$work"' EXIT
 # shellcheck source=tests/go/run_go.sh
 source tests/go/run_go.sh
 
+[ -z "${DATUMCTL:-}" ] || DATUMCTL=$(readlink -f "$DATUMCTL")
+export DATUMCTL
 cd "$go_module"
 export DATUM_SERVER=$server
 TEST_TMPDIR=$work go test -count=1 -timeout=240s "$@"

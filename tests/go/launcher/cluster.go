@@ -60,7 +60,7 @@ func ForTest(t testing.TB, n int, extraFlags ...string) *Cluster {
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, member := range cluster.Members {
-				t.Logf("the last lines of %s:\n%s", member.Name, tail(member.Log(), 60))
+				t.Logf("the end of the log of %s:\n%s", member.Name, member.LogTail(60))
 			}
 		}
 		cluster.Close()
@@ -222,9 +222,4 @@ func freePorts(n int) ([]int, error) {
 		return nil, errors.New("no free ports on 127.0.0.1")
 	}
 	return ports, nil
-}
-
-func tail(text string, lines int) string {
-	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }

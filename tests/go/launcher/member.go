@@ -52,6 +52,12 @@ func (m *Member) Log() string {
 	return string(text)
 }
 
+// LogTail is the last lines of Log.
+func (m *Member) LogTail(lines int) string {
+	all := strings.Split(strings.TrimRight(m.Log(), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
 // Endpoint is host:port for clients.
 func (m *Member) Endpoint() string { return strings.TrimPrefix(m.ClientURL, "http://") }
 

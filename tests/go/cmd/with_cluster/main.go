@@ -63,7 +63,7 @@ func run(members int, server string, arguments []string) int {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		for _, member := range cluster.Members {
-			fmt.Fprintf(os.Stderr, "with_cluster: log of %s:\n%s", member.Name, member.Log())
+			fmt.Fprintf(os.Stderr, "with_cluster: log of %s:\n%s\n", member.Name, member.LogTail(60))
 		}
 		return max(1, exit.ExitCode())
 	}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "client/datumctl_arguments.h"
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace client {
+namespace {
+
+using Line = std::vector<std::string>;
+
+Arguments Parsed(const Line& line) {
+  const ParsedLine parsed = ParseCommandLine(line);
+  EXPECT_TRUE(parsed.run) << parsed.error;
+  return parsed.arguments;
+}
+
+TEST(DatumctlArguments, GlobalFlagsStandBeforeAndAfterTheVerb) {
+  for (const Line& line : {Line{"--endpoints=a:1,b:2", "-w", "json", "get", "k"},
+                           Line{"get", "k", "--endpoints=a:1,b:2", "--write-out=json"},
+                           Line{"get", "--endpoints", "a:1,b:2", "k", "-w", "json"},
+                           Line{"--endpoints=a:1", "--endpoints=b:2", "get", "k", "-w", "json"}}) {
+    const Arguments arguments = Parsed(line);
+    EXPECT_EQ(arguments.verb, Verb::kGet);
+    EXPECT_EQ(arguments.get.key, "k");
+    EXPECT_EQ(arguments.options.endpoints, (Line{"a:1", "b:2"}));
+    EXPECT_EQ(arguments.format, OutputFormat::kJson);
+  }
+}
+
+TEST(DatumctlArguments, VerbsAndTheirShortForms) {
+  EXPECT_EQ(Parsed({"endpoint", "status"}).verb, Verb::kEndpointStatus);
+  EXPECT_EQ(Parsed({"status"}).verb, Verb::kEndpointStatus);
+  EXPECT_EQ(Parsed({"endpoint", "health", "--cluster"}).whole_cluster, true);
+  EXPECT_EQ(Parsed({"endpoint", "--cluster", "health"}).whole_cluster, true);
+  EXPECT_EQ(Parsed({"member", "list"}).verb, Verb::kMemberList);
+  EXPECT_EQ(Parsed({"members"}).verb, Verb::kMemberList);
+  EXPECT_EQ(Parsed({"compaction", "5", "--physical"}).compaction_physical, true);
+  EXPECT_EQ(Parsed({"compact", "5"}).compaction_revision, 5);
+  EXPECT_EQ(Parsed({"txn", "-i"}).txn_interactive, true);
+  EXPECT_EQ(Parsed({"version"}).verb, Verb::kVersion);
+}
+
+// What CLI11 would read as a list, or drop, is a value like any other.
+TEST(DatumctlArguments, ValuesAreTakenAsTheyAre) {
+  for (const std::string value : {"", "[a,b]", "{}", "a=b", "\"q\"", "--x", "-", "%%"}) {
+    const Arguments arguments = Parsed({"put", "k", "--", value});
+    EXPECT_TRUE(arguments.put.has_value);
+    EXPECT_EQ(arguments.put.value, value);
+  }
+  EXPECT_FALSE(Parsed({"put", "k"}).put.has_value);
+  EXPECT_TRUE(Parsed({"get", "", "--prefix"}).get.key.empty());
+}
+
+TEST(DatumctlArguments, Durations) {
+  EXPECT_EQ(Parsed({"get", "k", "--command-timeout=300ms"}).options.call_timeout,
+            absl::Milliseconds(300));
+  EXPECT_EQ(ParseCommandLine({"get", "k", "--dial-timeout=soon"}).exit_code, 2);
+  EXPECT_EQ(ParseCommandLine({"get", "k", "--dial-timeout=-1s"}).exit_code, 2);
+}
+
+TEST(DatumctlArguments, BadUsageIsTwoAndHelpIsNone) {
+  for (const Line& line : {Line{}, Line{"gett"}, Line{"get"}, Line{"get", "k", "--no-such"},
+                           Line{"get", "a", "b", "c"}, Line{"compaction", "five"}, Line{"endpoint"},
+                           Line{"get", "k", "--limit=x"}, Line{"get", "k", "-w", "yaml"},
+                           Line{"get", "k", "--insecure-transport=false"}}) {
+    const ParsedLine parsed = ParseCommandLine(line);
+    EXPECT_FALSE(parsed.run);
+    EXPECT_EQ(parsed.exit_code, 2);
+    EXPECT_FALSE(parsed.error.empty());
+  }
+  const ParsedLine help = ParseCommandLine({"get", "--help"});
+  EXPECT_FALSE(help.run);
+  EXPECT_EQ(help.exit_code, 0);
+  EXPECT_NE(help.out.find("--sort-by"), std::string::npos);
+}
+
+TEST(DatumctlArguments, RangesOfGetAndDel) {
+  GetArguments get{.key = "a"};
+  EXPECT_EQ(RequestOf(get)->range_end(), "");
+  get.prefix = true;
+  EXPECT_EQ(RequestOf(get)->range_end(), "b");
+  get.key = "";
+  EXPECT_EQ(RequestOf(get)->key(), std::string(1, '\0'));
+  EXPECT_EQ(RequestOf(get)->range_end(), std::string(1, '\0'));
+  get.from_key = true;
+  EXPECT_FALSE(RequestOf(get).ok());
+  DeleteArguments del{.key = "a", .range_end = "c", .has_range_end = true};
+  EXPECT_EQ(RequestOf(del)->range_end(), "c");
+  del.prefix = true;
+  EXPECT_FALSE(RequestOf(del).ok());
+}
+
+TEST(DatumctlArguments, SortsAndBounds) {
+  GetArguments get{.key = "a", .order = "descend", .sort_by = "modify"};
+  EXPECT_EQ(RequestOf(get)->sort_order(), etcdserverpb::RangeRequest::DESCEND);
+  EXPECT_EQ(RequestOf(get)->sort_target(), etcdserverpb::RangeRequest::MOD);
+  get = {.key = "a", .order = "ASCEND", .sort_by = "KEY"};
+  EXPECT_EQ(RequestOf(get)->sort_order(), etcdserverpb::RangeRequest::NONE);
+  get = {.key = "a", .order = "UP"};
+  EXPECT_FALSE(RequestOf(get).ok());
+  get = {.key = "a", .min_mod_revision = 5, .max_mod_revision = 4};
+  EXPECT_FALSE(RequestOf(get).ok());
+  get = {.key = "a", .keys_only = true, .count_only = true};
+  EXPECT_FALSE(RequestOf(get).ok());
+}
+
+TEST(DatumctlArguments, PutsAndLeases) {
+  PutArguments put{.key = "a", .lease = "1f"};
+  EXPECT_EQ(RequestOf(put, "from stdin")->value(), "from stdin");
+  EXPECT_EQ(RequestOf(put, "")->lease(), 0x1f);
+  put.lease = "xyz";
+  EXPECT_FALSE(RequestOf(put, "").ok());
+  put = {.key = "a", .value = "v", .has_value = true, .ignore_value = true};
+  EXPECT_FALSE(RequestOf(put, "").ok());
+  EXPECT_FALSE(ParseLeaseId("").ok());
+  EXPECT_FALSE(ParseLeaseId("ffffffffffffffffff").ok());
+}
+
+}  // namespace
+}  // namespace client
