@@ -7,8 +7,8 @@ set -euo pipefail
 
 work=$(mktemp -d "${TEST_TMPDIR:-/tmp}/proto_go.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
-export GOCACHE=${GOCACHE:-$HOME/.cache/go-build}
+# shellcheck source=tests/go/find_go.sh
+source tests/go/find_go.sh
 protos=(proto/etcd/{auth,kv,membership,rpc,raft_internal,v3lock,v3election}.proto)
 
 # -L: runfiles are links, and Go does not follow them out of a module.
