@@ -20,14 +20,19 @@ namespace base {
 template <typename T>
 class BatchQueue {
  public:
-  void Push(T item) {
+  void Push(T item) { TryPush(&item); }
+
+  // False, and *item as it was, once the queue is closed: nobody would take it.
+  bool TryPush(T* item) {
     bool wake;
     {
       std::lock_guard lock(mutex_);
+      if (closed_) return false;
       wake = items_.empty();
-      items_.push_back(std::move(item));
+      items_.push_back(std::move(*item));
     }
     if (wake) filled_.notify_one();
+    return true;
   }
 
   // All that waits, in order; empty if nothing does.

@@ -58,7 +58,9 @@ class SimulatedFile final : public File {
 
   absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t length) const override {
     if (offset >= inode_->current.size()) return std::string();
-    return inode_->current.substr(offset, length);
+    std::string bytes = inode_->current.substr(offset, length);
+    files_->bytes_read_ += bytes.size();
+    return bytes;
   }
 
   absl::StatusOr<uint64_t> Size() const override { return inode_->current.size(); }

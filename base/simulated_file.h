@@ -46,6 +46,8 @@ class SimulatedFileSystem final : public FileSystem {
   void Corrupt(const std::string& path, uint64_t offset, std::string_view bytes);
 
   uint64_t sync_count() const { return sync_count_; }
+  uint64_t bytes_read() const { return bytes_read_; }
+  void ResetBytesRead() { bytes_read_ = 0; }
 
  private:
   friend class SimulatedFile;
@@ -67,6 +69,7 @@ class SimulatedFileSystem final : public FileSystem {
   Names durable_names_;
   uint64_t operations_left_ = 0;
   uint64_t sync_count_ = 0;
+  uint64_t bytes_read_ = 0;
 };
 
 }  // namespace base

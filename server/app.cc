@@ -125,8 +125,6 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config) {
 }
 
 absl::Status App::Listen() {
-  peers_.Connect();
-  node_.Start();
   rpc::GrpcServerOptions options;
   options.addresses = Addresses(config_.listen_peer_urls);
   options.receive_bytes_max = kPeerMessageBytesMax;
@@ -148,6 +146,9 @@ absl::Status App::Listen() {
   options.keepalive_timeout = config_.grpc_keepalive_timeout;
   options.memory_bytes_max = config_.rpc_memory_bytes;
   ASSIGN_OR_RETURN(client_server_, rpc::GrpcServer::Start(options, &client_registry_, &clock_));
+  // Only now does it take part: one that cannot be reached must not raise terms.
+  peers_.Connect();
+  node_.Start();
   LOG(INFO) << config_.name << " listens for clients on "
             << absl::StrJoin(config_.listen_client_urls, ", ") << ", for members on "
             << absl::StrJoin(config_.listen_peer_urls, ", ");

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -50,10 +51,24 @@ absl::Status SyncParent(const std::string& path) {
   return failure == 0 ? absl::OkStatus() : Refused(path, failure);
 }
 
+// Below this a start would serve for a moment and then end in the middle of a write.
+constexpr uint64_t kFreeBytesMin = 64 << 20;
+
+absl::Status CheckFreeSpace(const std::string& path) {
+  struct statvfs facts = {};
+  if (statvfs(path.c_str(), &facts) != 0) return Refused(path, errno);
+  const uint64_t free_bytes = uint64_t{facts.f_bavail} * facts.f_frsize;
+  if (free_bytes >= kFreeBytesMin) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "data directory ", path, ": the disk has ", free_bytes >> 20, " MiB left; a member needs ",
+      kFreeBytesMin >> 20, " MiB to start. Nothing is lost: make room and start again"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path) {
   RETURN_IF_ERROR(MakeDirectory(path));
+  RETURN_IF_ERROR(CheckFreeSpace(path));
   RETURN_IF_ERROR(SyncParent(path));
   const int fd = open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return Refused(path, errno);

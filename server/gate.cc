@@ -50,12 +50,20 @@ void Gate::Publish(const rpc::Call& call, const etcdserverpb::InternalRaftReques
 
 void Gate::Read(const rpc::Call& call, bool serializable,
                 std::function<void(absl::Status)> read) const {
-  if (serializable) return read(absl::OkStatus());
-  const absl::Status leader = CheckLeaderWanted(call);
-  if (!leader.ok()) return read(leader);
-  replica_->ReadIndex(DeadlineOf(call), [read = std::move(read)](raft::ReadOutcome outcome) {
+  if (!serializable) {
+    const absl::Status leader = CheckLeaderWanted(call);
+    if (!leader.ok()) return read(leader);
+  }
+  const base::TimePoint deadline = DeadlineOf(call);
+  auto done = [this, deadline, read = std::move(read)](raft::ReadOutcome outcome) {
+    // Who asked has given up meanwhile: the scan would be for nobody.
+    if (outcome == raft::ReadOutcome::kReady && clock_->Now() >= deadline) {
+      outcome = raft::ReadOutcome::kTimedOut;
+    }
     read(outcome == raft::ReadOutcome::kReady ? absl::OkStatus() : FromRead(outcome));
-  });
+  };
+  if (serializable) return replica_->LocalRead(std::move(done));
+  replica_->ReadIndex(deadline, std::move(done));
 }
 
 void Gate::FillHeader(etcdserverpb::ResponseHeader* header) const {

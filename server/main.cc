@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -16,6 +17,8 @@
 
 namespace {
 
+constexpr rlim_t kDescriptorsWanted = 4096;
+
 // Blocked in the first thread, and so in all that it makes: one place waits for them.
 sigset_t BlockStopSignals() {
   sigset_t signals;
@@ -25,6 +28,18 @@ sigset_t BlockStopSignals() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return signals;
+}
+
+// Connections, the log and RocksDB share the descriptors; the shell's soft limit is too low for
+// a server, and running out of them on the way to the log ends the process.
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max < kDescriptorsWanted) {
+    LOG(WARNING) << "only " << limit.rlim_cur << " file descriptors may be open; at least "
+                 << kDescriptorsWanted << " are wanted (ulimit -n)";
+  }
 }
 
 std::optional<std::string> FromEnvironment(const std::string& name) {
@@ -53,6 +68,7 @@ int main(int argc, char** argv) {
       break;
   }
   server::StartLog(argv[0], line->config.log_level);
+  RaiseDescriptorLimit();
   if (!line->without_effect.empty()) {
     LOG(WARNING) << "accepted without effect: " << absl::StrJoin(line->without_effect, ", ");
   }

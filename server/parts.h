@@ -25,6 +25,7 @@ class Replica {
   virtual ~Replica() = default;
   virtual void Publish(std::string command, base::TimePoint deadline, raft::PublishDone done) = 0;
   virtual void ReadIndex(base::TimePoint deadline, raft::ReadDone done) = 0;
+  virtual void LocalRead(raft::ReadDone done) = 0;
   virtual raft::NodeStatus status() const = 0;
 };
 

@@ -23,6 +23,7 @@ class NodeReplica final : public Replica {
   void ReadIndex(base::TimePoint deadline, raft::ReadDone done) override {
     node_->ReadIndex(deadline, std::move(done));
   }
+  void LocalRead(raft::ReadDone done) override { node_->LocalRead(std::move(done)); }
   raft::NodeStatus status() const override { return node_->status(); }
 
  private:

@@ -112,6 +112,7 @@ absl::Status Storage::OpenLog() {
   store::RaftLogOptions options;
   options.directory = directory->log();
   options.keep_after = applied.index;
+  options.must_exist = promises->boots() > 0;
   options.random_seed = base::EntropySeed();
   store::RaftLogContents contents;
   ASSIGN_OR_RETURN(log, store::RaftLog::Open(&files, options, &contents));
@@ -125,8 +126,8 @@ absl::Status Storage::OpenLog() {
                                             applied.index.value(), ": the log was lost"));
   }
   if (contents.last_index < applied.index) BeginLogAnew(&contents);
-  // So that the first segment, too, is zero-filled ahead.
-  if (contents.last_index == raft::Index{}) log->PrepareSegment();
+  // Before the first promise: the names log/, meta/ and state-N/ themselves must last.
+  RETURN_IF_ERROR(files.SyncDirectory(directory->path()));
   start.hard_state = promises->hard_state();
   start.boot_count = promises->CountBoot();
   start.applied = applied;

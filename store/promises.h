@@ -35,6 +35,9 @@ class Promises final : public raft::PromiseStore {
   // Raises the boot count by one, durably, and returns it: 1 at the first start.
   uint64_t CountBoot();
 
+  // How often this directory was started before.
+  uint64_t boots() const { return boots_; }
+
   // Which state-N directory holds the state; 1 for a new member.
   uint64_t state_number() const { return state_number_; }
   void SaveStateNumber(uint64_t number);

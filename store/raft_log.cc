@@ -23,6 +23,7 @@ using raft_log_format::DecodeRecord;
 using raft_log_format::EncodeBatch;
 using raft_log_format::EncodeHeader;
 using raft_log_format::kSectorBytes;
+using raft_log_format::PaddedBatchBytes;
 using raft_log_format::SegmentHeader;
 
 constexpr char kSuffix[] = ".log";
@@ -70,6 +71,16 @@ absl::StatusOr<std::unique_ptr<RaftLog>> RaftLog::Open(base::FileSystem* files,
 absl::Status RaftLog::Load(RaftLogContents* contents) {
   ASSIGN_OR_RETURN(std::vector<std::string> names, files_->List(options_.directory));
   std::erase_if(names, [](const std::string& name) { return !IsSegmentName(name); });
+  RETURN_IF_ERROR(RemoveUnfinishedSegment(&names));
+  if (names.empty()) {
+    if (options_.must_exist) {
+      return absl::DataLossError(absl::StrCat("raft log: ", options_.directory,
+                                              ": the log that was here is gone, and with it what "
+                                              "this member acknowledged"));
+    }
+    PrepareSegment();
+    StartSegment({});
+  }
   for (size_t i = 0; i < names.size(); ++i) {
     RETURN_IF_ERROR(LoadSegment(names[i], i + 1 == names.size(), contents));
   }
@@ -83,6 +94,24 @@ absl::Status RaftLog::Load(RaftLogContents* contents) {
   return absl::OkStatus();
 }
 
+// A segment's header is synced before its first batch: a last file without a header and with
+// nothing behind it was just being made. It goes before the others are read, so that the one
+// before it is known to be the last.
+absl::Status RaftLog::RemoveUnfinishedSegment(std::vector<std::string>* names) {
+  if (names->empty()) return absl::OkStatus();
+  const std::string path = absl::StrCat(options_.directory, "/", names->back());
+  ASSIGN_OR_RETURN(const std::unique_ptr<base::File> file, files_->Open(path, false));
+  ASSIGN_OR_RETURN(const uint64_t size, file->Size());
+  ASSIGN_OR_RETURN(const std::string bytes, file->ReadAt(0, size));
+  if (DecodeHeader(bytes)) return absl::OkStatus();
+  if (bytes.size() > kSectorBytes &&
+      bytes.find_first_not_of('\0', kSectorBytes) != std::string::npos) {
+    return absl::OkStatus();
+  }
+  names->pop_back();
+  return files_->Remove(path);
+}
+
 absl::Status RaftLog::LoadSegment(const std::string& name, bool is_last,
                                   RaftLogContents* contents) {
   auto segment = std::make_shared<Segment>();
@@ -92,10 +121,6 @@ absl::Status RaftLog::LoadSegment(const std::string& name, bool is_last,
   ASSIGN_OR_RETURN(const std::string bytes, segment->file->ReadAt(0, size));
   const std::optional<SegmentHeader> header = DecodeHeader(bytes);
   if (!header) {
-    // The header is synced before the first batch, so with nothing behind it the file was just
-    // being made.
-    const size_t batches = std::string_view(bytes).find_first_not_of('\0', kSectorBytes);
-    if (is_last && batches == std::string_view::npos) return files_->Remove(segment->path);
     return absl::DataLossError(
         absl::StrCat("raft log: ", segment->path, ": offset 0: the segment's header is wrong"));
   }
@@ -216,7 +241,7 @@ void RaftLog::Append(std::span<const EntryRef> entries) {
     bytes += raft_log_format::kRecordHeaderBytes + entry->command.size();
   }
   bytes = raft_log_format::Padded(bytes);
-  if (segments_.empty() || end_ + bytes > std::max(options_.segment_bytes, kSectorBytes + bytes)) {
+  if (end_ + bytes > std::max(options_.segment_bytes, kSectorBytes + bytes)) {
     StartSegment({});
   }
   const std::shared_ptr<Segment> segment = segments_.back();
@@ -246,12 +271,16 @@ std::string RaftLog::SegmentPath(uint64_t sequence) const {
 }
 
 void RaftLog::PrepareSegment() {
-  std::lock_guard lock(spare_mutex_);
-  if (spare_ready_) return;
+  {
+    std::lock_guard lock(spare_mutex_);
+    if (spare_ready_) return;
+  }
+  // Outside the lock: the log thread does not wait for this, it goes on in a file that grows.
   auto file = files_->Open(absl::StrCat(options_.directory, "/", kSpareName), true);
   OrDie(file.status());
   OrDie(FillWithZeros(file->get(), 0, options_.segment_bytes));
   OrDie((*file)->Sync());
+  std::lock_guard lock(spare_mutex_);
   spare_ready_ = true;
 }
 
@@ -289,6 +318,15 @@ void RaftLog::StartSegment(LogPosition base) {
   segments_.push_back(std::move(segment));
 }
 
+// The bytes of the batch at `offset`, no more than it says of itself, nor than there are.
+absl::StatusOr<std::string> RaftLog::ReadBatch(const Segment& segment, uint64_t offset) {
+  ASSIGN_OR_RETURN(const std::string header, segment.file->ReadAt(offset, kSectorBytes));
+  const std::optional<uint64_t> length = PaddedBatchBytes(header);
+  if (!length || *length <= header.size()) return header;
+  ASSIGN_OR_RETURN(const uint64_t size, segment.file->Size());
+  return segment.file->ReadAt(offset, std::min(*length, size - offset));
+}
+
 absl::StatusOr<std::vector<EntryRef>> RaftLog::Read(Index from, size_t bytes_max) {
   std::vector<EntryRef> entries;
   size_t bytes = 0;
@@ -310,14 +348,8 @@ absl::StatusOr<std::vector<EntryRef>> RaftLog::Read(Index from, size_t bytes_max
     }
     uint64_t offset = point.offset;
     while (from < end) {
-      ASSIGN_OR_RETURN(std::string chunk, segment->file->ReadAt(offset, kPointSpacingBytes));
-      std::optional<Batch> batch = DecodeBatch(segment->generation, chunk);
-      if (!batch) {
-        // Larger than the chunk, or damaged: the whole rest of the file decides.
-        ASSIGN_OR_RETURN(const uint64_t size, segment->file->Size());
-        ASSIGN_OR_RETURN(chunk, segment->file->ReadAt(offset, size - offset));
-        batch = DecodeBatch(segment->generation, chunk);
-      }
+      ASSIGN_OR_RETURN(const std::string bytes_of_batch, ReadBatch(*segment, offset));
+      const std::optional<Batch> batch = DecodeBatch(segment->generation, bytes_of_batch);
       if (!batch) {
         return absl::DataLossError(absl::StrCat("raft log: ", segment->path, ": offset ", offset,
                                                 ": the batch is damaged"));

@@ -34,6 +34,8 @@ struct RaftLogOptions {
   uint64_t segment_bytes = 64 << 20;
   // Entries behind this index are kept in memory by Open, for the node's start.
   raft::Index keep_after;
+  // A log was begun here before: if there is none, it was lost, and Open says so.
+  bool must_exist = false;
   uint64_t random_seed = 0;
 };
 
@@ -52,8 +54,8 @@ struct RaftLogContents {
 
 class RaftLog final : public raft::LogStore {
  public:
-  // Opens the log in `options.directory`, made if need be, and reads all of it. What was being
-  // written when a crash came is cut; everything that stays is durable when it returns.
+  // Opens the log in `options.directory`, begun if there is none, and reads all of it. What was
+  // being written when a crash came is cut; everything that stays is durable when it returns.
   // Errors: DataLoss, naming file and offset, if something is wrong below the last batch that
   //         is proven to have been durable. It is not repaired here.
   static absl::StatusOr<std::unique_ptr<RaftLog>> Open(base::FileSystem* files,
@@ -91,6 +93,8 @@ class RaftLog final : public raft::LogStore {
       : files_(files), options_(options), random_(options.random_seed) {}
 
   absl::Status Load(RaftLogContents* contents);
+  absl::Status RemoveUnfinishedSegment(std::vector<std::string>* names);
+  absl::StatusOr<std::string> ReadBatch(const Segment& segment, uint64_t offset);
   absl::Status LoadSegment(const std::string& name, bool is_last, RaftLogContents* contents);
   absl::Status LoadBatches(const std::string& bytes, bool is_last, RaftLogContents* contents);
   absl::Status LoadRecords(std::string_view records, uint32_t count, uint64_t offset,

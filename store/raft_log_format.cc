@@ -101,6 +101,13 @@ std::string EncodeBatch(uint64_t generation, uint64_t number,
   return out;
 }
 
+std::optional<uint64_t> PaddedBatchBytes(std::string_view bytes) {
+  if (bytes.size() < kBatchHeaderBytes || GetNumber<uint32_t>(bytes, 0) != kBatchMagic) {
+    return std::nullopt;
+  }
+  return Padded(kBatchHeaderBytes + GetNumber<uint32_t>(bytes, 16));
+}
+
 std::optional<Batch> DecodeBatch(uint64_t generation, std::string_view bytes) {
   if (bytes.size() < kBatchHeaderBytes || GetNumber<uint32_t>(bytes, 0) != kBatchMagic) {
     return std::nullopt;

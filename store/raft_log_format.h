@@ -64,6 +64,9 @@ struct Batch {
   // With the header and the padding.
   uint64_t padded_bytes = 0;
 };
+// The whole length of the batch whose header these bytes begin with, by its own word; nothing if
+// they do not look like one. Its checksum is not known to be right.
+std::optional<uint64_t> PaddedBatchBytes(std::string_view bytes);
 // Nothing if no whole batch of that generation begins here.
 std::optional<Batch> DecodeBatch(uint64_t generation, std::string_view bytes);
 

@@ -58,7 +58,6 @@ void Core::OnHeartbeatReply(const Envelope& envelope) {
       now_ >= progress.last_advance + options_.heartbeat_interval) {
     progress.last_advance = now_;
     progress.probe_sent = false;
-    progress.fetching = false;
     if (progress.state == Progress::State::kProbe) {
       SendAppends(envelope.from, &progress);
     } else {

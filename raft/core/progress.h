@@ -68,6 +68,7 @@ struct Progress {
     session = new_session;
     match_index = Index{};
     confirmed_round = ReadRound{};
+    commit_told = Index{};
     const Index next = next_index;
     BecomeProbe();
     next_index = next;

@@ -22,8 +22,8 @@ bool Core::WindowFull(const Progress& progress) const {
 
 // Sends what the peer may get now.
 void Core::SendAppends(NodeId peer, Progress* progress) {
-  // What this peer needs is no longer in the log. (Sending a snapshot is not there yet: the
-  // server's README says so, and a log is never dropped from its front while it is not.)
+  // What this peer needs is no longer in the log, and sending a snapshot is not there yet. Only a
+  // log that was cut from outside begins behind its first entry today (server/storage.cc).
   if (progress->next_index <= log_.base().index) return;
   if (progress->state == Progress::State::kProbe) {
     // Where the logs agree is asked without entries: they might be of no use there.

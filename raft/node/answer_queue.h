@@ -19,11 +19,22 @@ class AnswerQueue {
  public:
   using Answer = std::function<void()>;
 
-  void Push(std::vector<Answer> answers) {
-    if (answers.empty()) return;
+  // A thread takes up to `batch` answers at a time: few enough that several threads share what
+  // came at once, and one where each may take long.
+  explicit AnswerQueue(size_t batch = 16) : batch_(batch) {}
+
+  size_t size() const {
+    std::lock_guard lock(mutex_);
+    return answers_.size();
+  }
+
+  // False if the queue is closed; nothing is taken then.
+  bool Push(std::vector<Answer> answers) {
+    if (answers.empty()) return true;
     const bool many = answers.size() > 1;
     {
       std::lock_guard lock(mutex_);
+      if (closed_) return false;
       for (Answer& answer : answers) answers_.push_back(std::move(answer));
     }
     if (many) {
@@ -31,6 +42,7 @@ class AnswerQueue {
     } else {
       filled_.notify_one();
     }
+    return true;
   }
 
   // Runs what waits, up to a small batch. False if nothing waited.
@@ -46,14 +58,11 @@ class AnswerQueue {
   }
 
  private:
-  // Small, so that several threads share what came at once.
-  static constexpr size_t kBatch = 16;
-
   std::vector<Answer> TakeSome(bool wait) {
     std::unique_lock lock(mutex_);
     if (wait) filled_.wait(lock, [this] { return closed_ || !answers_.empty(); });
     std::vector<Answer> taken;
-    while (!answers_.empty() && taken.size() < kBatch) {
+    while (!answers_.empty() && taken.size() < batch_) {
       taken.push_back(std::move(answers_.front()));
       answers_.pop_front();
     }
@@ -65,7 +74,8 @@ class AnswerQueue {
     return !answers.empty();
   }
 
-  std::mutex mutex_;
+  const size_t batch_;
+  mutable std::mutex mutex_;
   std::condition_variable filled_;
   std::deque<Answer> answers_;
   bool closed_ = false;

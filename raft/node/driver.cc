@@ -66,7 +66,12 @@ void Driver::RunOnce(base::TimePoint now) {
   Do(std::exchange(effects_, Effects()));
   UpdateStatus();
   if (now_ >= expire_due_) Expire();
+  HandOutAnswers();
+}
+
+void Driver::HandOutAnswers() {
   parts_.answers->Push(std::exchange(answers_, {}));
+  parts_.reads->Push(std::exchange(read_answers_, {}));
 }
 
 base::TimePoint Driver::next_due() const { return std::min(core_.next_due(), expire_due_); }
@@ -76,7 +81,7 @@ void Driver::Take(InboxItem item) {
     Hold(std::move(*publish));
   } else if (auto* read = std::get_if<WaitingRead>(&item)) {
     if (reads_.size() >= options_.inbox_publishes_max) {
-      answers_.push_back([done = std::move(read->done)] { done(ReadOutcome::kRefused); });
+      read_answers_.push_back([done = std::move(read->done)] { done(ReadOutcome::kRefused); });
     } else {
       reads_.Add(std::move(*read));
     }
@@ -135,7 +140,7 @@ void Driver::Do(Effects effects) {
   parts_.log_writer->Write(&effects);
   if (!effects.apply.empty()) parts_.applier->Hand(std::move(effects.apply));
   for (const ReadGrant& grant : effects.reads) reads_.OnGrant(grant);
-  reads_.TakeReady(core_.last_applied(), &answers_);
+  reads_.TakeReady(core_.last_applied(), &read_answers_);
   for (const RefusedPublish& refused : effects.refused) Refuse(refused);
   for (const Fetch& fetch : effects.fetches) FetchFromDisk(fetch);
 }
@@ -148,18 +153,19 @@ void Driver::Refuse(const RefusedPublish& refused) {
                               : PublishOutcome::Kind::kDropped);
 }
 
+// Always answered, with nothing if the disk cannot: the core asks for one at a time.
 void Driver::FetchFromDisk(const Fetch& fetch) {
   Inbox* inbox = parts_.inbox;
   LogStore* log = parts_.log;
-  answers_.push_back([inbox, log, fetch] {
+  parts_.fetches->Push({[inbox, log, fetch] {
     absl::StatusOr<std::vector<EntryRef>> entries = log->Read(fetch.from, kFetchBytesMax);
     if (!entries.ok()) {
       LOG(ERROR) << "entries from " << fetch.from << " for peer " << fetch.peer << ": "
                  << entries.status().message();
-      return;
+      entries = std::vector<EntryRef>();
     }
     inbox->Push(Fetched{fetch.peer, fetch.from, *std::move(entries)});
-  });
+  }});
 }
 
 void Driver::Answer(PublishDone done, PublishOutcome::Kind kind) {
@@ -171,14 +177,16 @@ void Driver::Expire() {
   for (PublishDone& done : parts_.publishes->TakeExpired(now_)) {
     Answer(std::move(done), PublishOutcome::Kind::kUnknown);
   }
-  std::erase_if(held_publishes_, [this](WaitingPublish& waiting) {
-    if (waiting.deadline > now_) return false;
-    held_bytes_ -= waiting.command.size();
-    Answer(std::move(waiting.done), PublishOutcome::Kind::kNoLeader);
-    return true;
-  });
+  const auto expired =
+      std::stable_partition(held_publishes_.begin(), held_publishes_.end(),
+                            [this](const WaitingPublish& w) { return w.deadline > now_; });
+  for (auto waiting = expired; waiting != held_publishes_.end(); ++waiting) {
+    held_bytes_ -= waiting->command.size();
+    Answer(std::move(waiting->done), PublishOutcome::Kind::kNoLeader);
+  }
+  held_publishes_.erase(expired, held_publishes_.end());
   reads_.AskStaleAgain(now_ - kReadPatienceHeartbeats * options_.heartbeat_interval);
-  reads_.TakeExpired(now_, core_.leader() != kNobody, &answers_);
+  reads_.TakeExpired(now_, core_.leader() != kNobody, &read_answers_);
 }
 
 void Driver::StopAll() {
@@ -195,8 +203,8 @@ void Driver::StopAll() {
   for (WaitingPublish& waiting : std::exchange(held_publishes_, {})) {
     Answer(std::move(waiting.done), PublishOutcome::Kind::kDropped);
   }
-  reads_.TakeAll(ReadOutcome::kStopped, &answers_);
-  parts_.answers->Push(std::exchange(answers_, {}));
+  reads_.TakeAll(ReadOutcome::kStopped, &read_answers_);
+  HandOutAnswers();
 }
 
 void Driver::UpdateStatus() {

@@ -38,7 +38,9 @@ class Driver {
     LogWriter* log_writer;
     Applier* applier;
     PublishTable* publishes;
-    AnswerQueue* answers;
+    AnswerQueue* answers;  // of publishes
+    AnswerQueue* reads;    // of reads: each may go on to a long scan of the state
+    AnswerQueue* fetches;  // of log entries from the disk, at most one a peer
   };
 
   Driver(const NodeOptions& options, NodeStart start, const Parts& parts, base::TimePoint now,
@@ -72,6 +74,7 @@ class Driver {
   void Do(Effects effects);
   void Expire();
   void UpdateStatus();
+  void HandOutAnswers();
   void Refuse(const RefusedPublish& refused);
   void FetchFromDisk(const Fetch& fetch);
   void Answer(PublishDone done, PublishOutcome::Kind kind);
@@ -86,6 +89,7 @@ class Driver {
   base::TimePoint expire_due_;
   Effects effects_;
   std::vector<AnswerQueue::Answer> answers_;
+  std::vector<AnswerQueue::Answer> read_answers_;
 
   // Publishes that are not numbered yet: no leader is known.
   std::vector<WaitingPublish> held_publishes_;

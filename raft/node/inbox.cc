@@ -22,51 +22,48 @@ size_t MessageBytes(const Envelope& envelope) {
 }  // namespace
 
 // Concurrent pushers may overshoot by what each of them holds, no more.
-bool Inbox::TakeRoom(size_t bytes) {
-  if (requests_.load(std::memory_order_relaxed) >= requests_max_ ||
-      bytes_.load(std::memory_order_relaxed) + bytes > bytes_max_) {
+bool Inbox::Room::Take(size_t more, size_t requests_max, size_t bytes_max) {
+  if (requests.load(std::memory_order_relaxed) >= requests_max ||
+      bytes.load(std::memory_order_relaxed) + more > bytes_max) {
     return false;
   }
-  requests_.fetch_add(1, std::memory_order_relaxed);
-  bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  requests.fetch_add(1, std::memory_order_relaxed);
+  bytes.fetch_add(more, std::memory_order_relaxed);
   return true;
 }
 
-bool Inbox::TryPush(WaitingPublish* item) {
-  if (!TakeRoom(item->command.size())) return false;
-  queue_.Push(std::move(*item));
-  return true;
+void Inbox::Room::Free(size_t requests_freed, size_t bytes_freed) {
+  requests.fetch_sub(requests_freed, std::memory_order_relaxed);
+  bytes.fetch_sub(bytes_freed, std::memory_order_relaxed);
 }
 
-bool Inbox::TryPush(WaitingRead* item) {
-  if (!TakeRoom(0)) return false;
-  queue_.Push(std::move(*item));
-  return true;
+template <typename T>
+bool Inbox::TryPush(T* item, size_t bytes, Room* room) {
+  if (!room->Take(bytes, requests_max_, bytes_max_)) return false;
+  InboxItem wrapped(std::move(*item));
+  if (queue_.TryPush(&wrapped)) return true;
+  *item = std::move(std::get<T>(wrapped));
+  room->Free(1, bytes);
+  return false;
 }
 
-bool Inbox::TryPush(Envelope* item) {
-  if (!TakeRoom(MessageBytes(*item))) return false;
-  queue_.Push(std::move(*item));
-  return true;
-}
+bool Inbox::TryPush(WaitingPublish* item) { return TryPush(item, item->command.size(), &clients_); }
+
+bool Inbox::TryPush(WaitingRead* item) { return TryPush(item, 0, &clients_); }
+
+bool Inbox::TryPush(Envelope* item) { return TryPush(item, MessageBytes(*item), &peers_); }
 
 std::vector<InboxItem> Inbox::TakeNow() {
   std::vector<InboxItem> items = queue_.TakeNow();
-  size_t requests = 0;
-  size_t bytes = 0;
   for (const InboxItem& item : items) {
     if (const auto* publish = std::get_if<WaitingPublish>(&item)) {
-      bytes += publish->command.size();
-      ++requests;
+      clients_.Free(1, publish->command.size());
     } else if (std::holds_alternative<WaitingRead>(item)) {
-      ++requests;
+      clients_.Free(1, 0);
     } else if (const auto* envelope = std::get_if<Envelope>(&item)) {
-      bytes += MessageBytes(*envelope);
-      ++requests;
+      peers_.Free(1, MessageBytes(*envelope));
     }
   }
-  requests_.fetch_sub(requests, std::memory_order_relaxed);
-  bytes_.fetch_sub(bytes, std::memory_order_relaxed);
   return items;
 }
 

@@ -42,7 +42,7 @@ class Inbox {
   Inbox(size_t requests_max, size_t bytes_max)
       : requests_max_(requests_max), bytes_max_(bytes_max) {}
 
-  // False if there is no room; `item` is then as it was.
+  // False if there is no room or the inbox is closed; `item` is then as it was.
   bool TryPush(WaitingPublish* item);
   bool TryPush(WaitingRead* item);
   bool TryPush(Envelope* item);
@@ -56,12 +56,22 @@ class Inbox {
   void Close() { queue_.Close(); }
 
  private:
-  bool TakeRoom(size_t bytes);
+  // What may wait of one kind. Clients and peers have a room each: a flood of requests must not
+  // shut out the heartbeats.
+  struct Room {
+    bool Take(size_t bytes, size_t requests_max, size_t bytes_max);
+    void Free(size_t requests_freed, size_t bytes_freed);
+
+    std::atomic<size_t> requests{0};
+    std::atomic<size_t> bytes{0};
+  };
+  template <typename T>
+  bool TryPush(T* item, size_t bytes, Room* room);
 
   const size_t requests_max_;
   const size_t bytes_max_;
-  std::atomic<size_t> requests_{0};
-  std::atomic<size_t> bytes_{0};
+  Room clients_;
+  Room peers_;
   base::BatchQueue<InboxItem> queue_;
 };
 

@@ -15,8 +15,10 @@
 namespace raft {
 namespace {
 
-// They run what callers do with an answer; two keep both cores of a small machine busy.
+// They run what callers do with the answer to a publish; two keep both cores of a small machine
+// busy. Reads have threads of their own: a long scan must not hold up a single write.
 constexpr int kAnswerThreads = 2;
+constexpr int kReadThreads = 2;
 
 }  // namespace
 
@@ -41,12 +43,14 @@ class Node::Impl {
        PromiseStore* promises, StateMachine* machine, Transport* transport,
        std::function<void(const NodeStatus&)> on_status)
       : clock_(clock),
+        reads_max_(options.inbox_publishes_max),
         inbox_(options.inbox_publishes_max, options.inbox_bytes_max),
         sender_(transport),
         log_writer_(log, promises, &sender_, &inbox_),
         applier_(options.self, machine, &publishes_, &answers_, &inbox_),
         driver_(options, std::move(start),
-                {&inbox_, &sender_, log, &log_writer_, &applier_, &publishes_, &answers_},
+                {&inbox_, &sender_, log, &log_writer_, &applier_, &publishes_, &answers_, &reads_,
+                 &fetches_},
                 clock->Now(), std::move(on_status)) {
     driver_.set_trace([](const std::string& line) { VLOG(1) << line; });
   }
@@ -67,11 +71,9 @@ class Node::Impl {
         applier_.RunOnce();
       }
     });
-    for (int i = 0; i < kAnswerThreads; ++i) {
-      answer_threads_.emplace_back([this] {
-        while (answers_.WaitAndRunSome()) continue;
-      });
-    }
+    for (int i = 0; i < kAnswerThreads; ++i) StartAnswering(&answers_);
+    for (int i = 0; i < kReadThreads; ++i) StartAnswering(&reads_);
+    StartAnswering(&fetches_);
   }
 
   // In the order of the data path, so that nothing is handed to a thread that has ended.
@@ -85,8 +87,10 @@ class Node::Impl {
     if (apply_thread_.joinable()) apply_thread_.join();
     driver_.StopAll();
     answers_.Close();
+    reads_.Close();
+    fetches_.Close();
     if (answer_threads_.empty()) {
-      while (answers_.RunSome()) continue;
+      while (answers_.RunSome() || reads_.RunSome()) continue;
     }
     for (std::thread& thread : answer_threads_) thread.join();
     answer_threads_.clear();
@@ -106,6 +110,12 @@ class Node::Impl {
     }
   }
 
+  void LocalRead(ReadDone done) {
+    if (stopping_) return done(ReadOutcome::kStopped);
+    if (reads_.size() >= reads_max_) return done(ReadOutcome::kRefused);
+    if (!reads_.Push({[done] { done(ReadOutcome::kReady); }})) done(ReadOutcome::kStopped);
+  }
+
   void Receive(const std::string& bytes) {
     absl::StatusOr<Envelope> envelope = DecodeEnvelope(bytes);
     if (!envelope.ok()) {
@@ -121,6 +131,12 @@ class Node::Impl {
   NodeStatus status() const { return driver_.status(); }
 
  private:
+  void StartAnswering(AnswerQueue* queue) {
+    answer_threads_.emplace_back([queue] {
+      while (queue->WaitAndRunSome()) continue;
+    });
+  }
+
   void RaftLoop() {
     while (!stopping_) {
       driver_.RunOnce(clock_->Now());
@@ -129,11 +145,14 @@ class Node::Impl {
   }
 
   const base::Clock* const clock_;
+  const size_t reads_max_;
   std::atomic<bool> stopping_{false};
   Inbox inbox_;
   Sender sender_;
   PublishTable publishes_;
   AnswerQueue answers_;
+  AnswerQueue reads_{/*batch=*/1};
+  AnswerQueue fetches_{/*batch=*/1};
   LogWriter log_writer_;
   Applier applier_;
   Driver driver_;
@@ -160,6 +179,7 @@ void Node::Publish(std::string command, base::TimePoint deadline, PublishDone do
 void Node::ReadIndex(base::TimePoint deadline, ReadDone done) {
   impl_->ReadIndex(deadline, std::move(done));
 }
+void Node::LocalRead(ReadDone done) { impl_->LocalRead(std::move(done)); }
 void Node::Receive(std::string bytes) { impl_->Receive(bytes); }
 NodeStatus Node::status() const { return impl_->status(); }
 

@@ -4,7 +4,8 @@
 //
 // Three threads stand behind it (ARCHITECTURE.md, threads): raft (the driver, the only one that
 // touches the Core), log (the only one that syncs) and apply (the only writer of the state).
-// Callbacks run on answer threads, where a local read and the encoding of its response belong;
+// Callbacks run on answer threads (reads on threads of their own), where a local read and the
+// encoding of its response belong;
 // `on_status` alone runs on the raft thread and must not block.
 
 #pragma once
@@ -121,6 +122,10 @@ class Node {
   // Asks for the moment from which a local read is linearizable (thesis 6.4). `done` is called
   // exactly once. Threads: any.
   void ReadIndex(base::TimePoint deadline, ReadDone done);
+
+  // Calls `done` on a read thread at once, for a read of what this member holds just now. Threads:
+  // any.
+  void LocalRead(ReadDone done);
 
   // Bytes from a peer's transport. Garbage is counted and dropped. Threads: any.
   void Receive(std::string bytes);

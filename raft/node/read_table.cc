@@ -2,6 +2,7 @@
 
 #include "raft/node/read_table.h"
 
+#include <algorithm>
 #include <iterator>
 #include <utility>
 
@@ -14,11 +15,12 @@ void ReadTable::Answer(WaitingRead read, ReadOutcome outcome,
 
 void ReadTable::ExpireFrom(std::vector<WaitingRead>* reads, base::TimePoint now,
                            ReadOutcome outcome, std::vector<AnswerQueue::Answer>* answers) {
-  std::erase_if(*reads, [&](WaitingRead& read) {
-    if (read.deadline > now) return false;
-    Answer(std::move(read), outcome, answers);
-    return true;
-  });
+  const auto expired = std::stable_partition(
+      reads->begin(), reads->end(), [now](const WaitingRead& read) { return read.deadline > now; });
+  for (auto read = expired; read != reads->end(); ++read) {
+    Answer(std::move(*read), outcome, answers);
+  }
+  reads->erase(expired, reads->end());
 }
 
 void ReadTable::Asked(ReadId id, base::TimePoint now) {

@@ -63,7 +63,7 @@ class Life {
     driver_ = std::make_unique<raft::Driver>(
         options, std::move(start),
         raft::Driver::Parts{&inbox_, &sender_, log_.get(), log_writer_.get(), applier_.get(),
-                            &publishes_, &answers_},
+                            &publishes_, &answers_, &reads_, &fetches_},
         base::TimePoint(), nullptr);
   }
 
@@ -89,6 +89,8 @@ class Life {
   raft::Inbox inbox_;
   raft::PublishTable publishes_;
   raft::AnswerQueue answers_;
+  raft::AnswerQueue reads_;
+  raft::AnswerQueue fetches_;
   std::unique_ptr<raft::LogWriter> log_writer_;
   std::unique_ptr<raft::Applier> applier_;
   std::unique_ptr<raft::Driver> driver_;

@@ -48,6 +48,10 @@ std::string Interaction::Run(const std::string& line) {
     for (NodeId id : NodesOf(first)) PassTime(id, rest.at(0));
   } else if (verb == "persist") {  // persist n1 | persist all
     for (NodeId id : NodesOf(first)) Persist(id);
+  } else if (verb == "sync") {  // the disk is done and promises leave; the core is not told yet
+    Sync(ParseNode(first));
+  } else if (verb == "report") {  // now it is
+    Report(ParseNode(first));
   } else if (verb == "apply") {
     for (NodeId id : NodesOf(first)) Apply(id);
   } else if (verb == "deliver") {  // deliver | deliver n1>n2 | deliver n1>*
@@ -95,6 +99,7 @@ void Interaction::Boot(size_t count) {
 void Interaction::StartNode(NodeId id) {
   Node& node = nodes_.at(id);
   node.writes.clear();
+  node.synced = {};
   std::vector<NodeId> voters;
   for (const auto& [voter, unused] : nodes_) voters.push_back(voter);
   raft::CoreOptions options;
@@ -187,11 +192,13 @@ void Interaction::PassTime(NodeId id, const std::string& how) {
 }
 
 void Interaction::Persist(NodeId id) {
+  Sync(id);
+  Report(id);
+}
+
+void Interaction::Sync(NodeId id) {
   Node& node = nodes_.at(id);
-  raft::WriteNumber last;
-  while (!node.writes.empty()) {
-    Write write = std::move(node.writes.front());
-    node.writes.pop_front();
+  for (Write& write : node.writes) {
     if (write.hard_state) node.hard_state = *write.hard_state;
     for (const raft::EntryRef& entry : write.append) {
       node.log.resize(entry->index.value() - 1);
@@ -204,9 +211,14 @@ void Interaction::Persist(NodeId id) {
       }
       network_.push_back(std::move(envelope));
     }
-    if (write.number != raft::WriteNumber{}) last = write.number;
+    if (write.number != raft::WriteNumber{}) node.synced = write.number;
   }
-  if (last != raft::WriteNumber{}) Step(id, raft::Persisted{last});
+  node.writes.clear();
+}
+
+void Interaction::Report(NodeId id) {
+  const raft::WriteNumber synced = std::exchange(nodes_.at(id).synced, {});
+  if (synced != raft::WriteNumber{}) Step(id, raft::Persisted{synced});
 }
 
 void Interaction::Apply(NodeId id) {

@@ -39,6 +39,8 @@ class Interaction {
     raft::HardState hard_state;
     std::vector<raft::EntryRef> log;
     std::deque<Write> writes;
+    // The last write that is synced and not yet reported to the core.
+    raft::WriteNumber synced;
     raft::Index handed_out;
     raft::Index applied;
   };
@@ -49,6 +51,8 @@ class Interaction {
   void Do(NodeId id, raft::Effects effects);
   void PassTime(NodeId id, const std::string& how);
   void Persist(NodeId id);
+  void Sync(NodeId id);
+  void Report(NodeId id);
   void Apply(NodeId id);
   void Deliver(const std::string& link, bool drop, bool keep);
   void Settle();

@@ -188,6 +188,11 @@ int RunSeeds() {
 }
 
 #ifdef DATUM_CANARIES
+bool KnownCanary(const std::string& name) {
+  if (name.empty() || (name == "all" && FLAGS_seed == 0)) return true;
+  return std::find(std::begin(kCanaries), std::end(kCanaries), name) != std::end(kCanaries);
+}
+
 int RunCanaries() {
   int missed = 0;
   for (const char* canary : kCanaries) {
@@ -223,6 +228,12 @@ int main(int argc, char** argv) {
   gflags::SetUsageMessage("the simulator: --seeds N, or --seed N for a timeline");
   gflags::ParseCommandLineFlags(&argc, &argv, true);
 #ifdef DATUM_CANARIES
+  if (!simulation::KnownCanary(FLAGS_canary)) {
+    std::cerr << "--canary: no bug is called '" << FLAGS_canary << "'; there are:";
+    for (const char* known : simulation::kCanaries) std::cerr << " " << known;
+    std::cerr << std::endl;
+    return 2;
+  }
   if (!FLAGS_canary.empty() && FLAGS_seed == 0) return simulation::RunCanaries();
   if (FLAGS_seed != 0) base::PlantedCanary() = FLAGS_canary;
 #else

@@ -199,7 +199,7 @@ void SimNode::BuildParts(Running* running, raft::NodeStart start) {
       options, std::move(start),
       raft::Driver::Parts{running->inbox.get(), running->sender.get(), running->observed_log.get(),
                           running->log_writer.get(), running->applier.get(), &running->publishes,
-                          &running->answers},
+                          &running->answers, &running->reads, &running->fetches},
       world_->now(), nullptr);
   if (trace_) running->driver->set_trace(trace_);
   running->driver->set_on_step([this](const raft::CoreView& before, const raft::Effects& effects) {
@@ -293,9 +293,15 @@ void SimNode::PlanTimer() {
   });
 }
 
+void SimNode::RunAnswers() {
+  while (running_->answers.RunSome() || running_->reads.RunSome() || running_->fetches.RunSome()) {
+    continue;
+  }
+}
+
 void SimNode::RaftTurn() {
   running_->driver->RunOnce(world_->now());
-  while (running_->answers.RunSome()) continue;
+  RunAnswers();
   PlanLog();
   PlanApply();
   PlanTimer();
@@ -319,7 +325,7 @@ void SimNode::LogTurn() {
 void SimNode::ApplyTurn() {
   if (!running_->applier->RunOnce()) return;
   if (world_->random()->Chance(0.02)) machine_.Flush();
-  while (running_->answers.RunSome()) continue;
+  RunAnswers();
   PlanRaft();
   PlanApply();
 }

@@ -100,6 +100,8 @@ class SimNode {
     std::unique_ptr<raft::Sender> sender;
     raft::PublishTable publishes;
     raft::AnswerQueue answers;
+    raft::AnswerQueue reads;
+    raft::AnswerQueue fetches;
     std::unique_ptr<raft::LogWriter> log_writer;
     std::unique_ptr<raft::Applier> applier;
     std::unique_ptr<raft::Driver> driver;
@@ -117,6 +119,7 @@ class SimNode {
   void PlanLog();
   void PlanApply();
   void PlanTimer();
+  void RunAnswers();
   void RaftTurn();
   void LogTurn();
   void ApplyTurn();

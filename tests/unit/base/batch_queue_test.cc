@@ -36,12 +36,21 @@ TEST(BatchQueue, DoesNotWaitForWhatIsThereOrPast) {
 TEST(BatchQueue, ClosingWakesTheTakerAndKeepsWhatWaits) {
   BatchQueue<int> queue;
   std::thread taker([&queue] { queue.Wait(); });
+  queue.Push(1);
   queue.Close();
   taker.join();
   EXPECT_TRUE(queue.closed());
-  queue.Push(1);
   queue.Wait();
-  EXPECT_EQ(queue.TakeNow().size(), 1u);
+  EXPECT_EQ(queue.TakeNow(), std::vector<int>{1});
+}
+
+TEST(BatchQueue, TakesNothingOnceItIsClosed) {
+  BatchQueue<int> queue;
+  queue.Close();
+  int item = 7;
+  EXPECT_FALSE(queue.TryPush(&item));
+  EXPECT_EQ(item, 7);
+  EXPECT_TRUE(queue.TakeNow().empty());
 }
 
 TEST(BatchQueue, LosesNothingBetweenThreads) {

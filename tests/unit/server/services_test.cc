@@ -30,6 +30,7 @@ class FakeReplica : public Replica {
     last_deadline = deadline;
     done(outcome);
   }
+  void LocalRead(raft::ReadDone done) override { done(raft::ReadOutcome::kReady); }
   void ReadIndex(base::TimePoint, raft::ReadDone done) override {
     ++reads;
     done(read_outcome);

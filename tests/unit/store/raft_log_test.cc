@@ -226,6 +226,43 @@ TEST_F(RaftLogTest, BeginsAnewBehindABase) {
   EXPECT_EQ(ReadAll(11), "4/11=k ");
 }
 
+// The last segment was never finished when the power went: the one before it is the last, and
+// damage in it is found as in any.
+TEST_F(RaftLogTest, DamageBeforeAnUnfinishedSegmentIsRefused) {
+  Open();
+  for (uint64_t i = 1; i <= 6; ++i) Append({MakeEntry(1, i, "entry")});
+  auto file = files_.Open("log/0000000000000002.log", true);
+  ASSERT_TRUE((*file)->WriteAt(0, std::string(2048, '\0')).ok());
+  files_.Corrupt(FirstSegment(), 3 * 512 + 40, "!");
+  EXPECT_EQ(TryOpen().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(RaftLogTest, ALostLogIsNotANewOne) {
+  RaftLogOptions options;
+  options.directory = "log";
+  options.must_exist = true;
+  const auto log = RaftLog::Open(&files_, options, &contents_);
+  EXPECT_EQ(log.status().code(), absl::StatusCode::kDataLoss);
+  // Nor is it one the next time.
+  EXPECT_EQ(RaftLog::Open(&files_, options, &contents_).status().code(),
+            absl::StatusCode::kDataLoss);
+}
+
+// Once each batch over 64 KiB cost the reading of the whole rest of its segment.
+TEST_F(RaftLogTest, ReadsNoMoreThanTheBatchItWants) {
+  segment_bytes_ = 16 << 20;
+  Open();
+  for (uint64_t i = 1; i <= 100; ++i) {
+    Append({MakeEntry(1, i, std::string(100'000, static_cast<char>('a' + i % 26)))});
+  }
+  files_.ResetBytesRead();
+  const auto entries = log_->Read(Index(1), 10 << 20);
+  ASSERT_TRUE(entries.ok());
+  ASSERT_EQ(entries->size(), 100u);
+  EXPECT_EQ(entries->at(41)->command, std::string(100'000, static_cast<char>('a' + 42 % 26)));
+  EXPECT_LT(files_.bytes_read(), 11u << 20);
+}
+
 TEST_F(RaftLogTest, OneSyncABatch) {
   Open();
   Append({MakeEntry(1, 1, "a")});

@@ -193,7 +193,7 @@ TEST(Driver, AtItsEndEverythingIsAnswered) {
   const PublishEnding in_inbox = PublishOn(&cluster, leader, "not looked at");
   const ReadEnding read_in_inbox = ReadOn(&cluster, leader);
   member.driver.StopAll();
-  while (member.answers.RunSome()) continue;
+  while (member.answers.RunSome() || member.reads.RunSome()) continue;
   ExpectEnd(proposed, Kind::kUnknown);
   ExpectEnd(read, ReadOutcome::kStopped);
   ExpectEnd(in_inbox, Kind::kDropped);

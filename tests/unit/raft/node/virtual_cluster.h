@@ -21,9 +21,10 @@ struct VirtualMember {
       : self(options.self),
         transport(&journal, std::move(deliver)),
         inbox(options.inbox_publishes_max, options.inbox_bytes_max),
-        driver(options, NodeStart{},
-               {&inbox, &sender, &log, &log_writer, &applier, &publishes, &answers}, now,
-               [this](const NodeStatus& status) { statuses.push_back(status); }) {
+        driver(
+            options, NodeStart{},
+            {&inbox, &sender, &log, &log_writer, &applier, &publishes, &answers, &reads, &fetches},
+            now, [this](const NodeStatus& status) { statuses.push_back(status); }) {
     driver.set_on_step([this](const CoreView& before, const Effects& effects) {
       CheckInvariants(driver.core());
       CheckStep(before, CoreView::Of(driver.core()), effects);
@@ -35,7 +36,7 @@ struct VirtualMember {
     driver.RunOnce(now);
     bool busy = log_writer.RunOnce();
     busy = applier.RunOnce() || busy;
-    while (answers.RunSome()) busy = true;
+    while (answers.RunSome() || reads.RunSome() || fetches.RunSome()) busy = true;
     return busy;
   }
 
@@ -49,6 +50,8 @@ struct VirtualMember {
   Inbox inbox;
   PublishTable publishes;
   AnswerQueue answers;
+  AnswerQueue reads;
+  AnswerQueue fetches;
   LogWriter log_writer{&log, &promises, &sender, &inbox};
   Applier applier{self, &machine, &publishes, &answers, &inbox};
   std::vector<NodeStatus> statuses;
