@@ -46,7 +46,7 @@ KvMachine::KvMachine(std::unique_ptr<Engine> engine, const KvMachineOptions& opt
       numbers_(numbers),
       newest_(engine_.get(), cache_.get(), numbers.revision),
       pending_(&newest_),
-      applier_({options.cluster_id, options.member_id}, &pending_,
+      applier_({options.cluster_id, options.member_id}, options.answer_bytes_max, &pending_,
                History(&pending_, compaction_->dropped_to()), &numbers_, &leases_, &cluster_) {}
 
 KvMachine::~KvMachine() = default;
@@ -154,7 +154,9 @@ absl::Status KvMachine::Range(const etcdserverpb::RangeRequest& request, uint64_
   RETURN_IF_ERROR(
       CheckReadRevision(request.revision(), numbers.revision, numbers.compact_revision));
   const CachedReader reader(view->reader.get(), cache_.get(), numbers.revision);
-  RETURN_IF_ERROR(ReadRange(KeySpace(&reader, NewestHistory()), request, response));
+  AnswerBudget budget(options_.answer_bytes_max);
+  RETURN_IF_ERROR(ReadRange(KeySpace(&reader, NewestHistory()), request, &budget, response));
+  if (budget.exceeded()) return ReadAnswerTooLarge(budget.bytes_max());
   FillHeader(options_, numbers.revision, raft_term, response->mutable_header());
   return absl::OkStatus();
 }
@@ -168,8 +170,10 @@ absl::Status KvMachine::ReadTxn(const etcdserverpb::TxnRequest& request, uint64_
   ASSIGN_OR_RETURN(const Branches branches, ChooseBranches(request, keys));
   RETURN_IF_ERROR(
       CheckTxn(request, branches, {&keys, numbers.revision, numbers.compact_revision, nullptr}));
-  Operations operations(&keys, numbers.revision);
+  AnswerBudget budget(options_.answer_bytes_max);
+  Operations operations(&keys, &budget, numbers.revision);
   RETURN_IF_ERROR(operations.Txn(request, branches, response));
+  if (budget.exceeded()) return ReadAnswerTooLarge(budget.bytes_max());
   FillHeader(options_, numbers.revision, raft_term, response->mutable_header());
   return absl::OkStatus();
 }

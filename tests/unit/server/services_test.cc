@@ -291,6 +291,9 @@ TEST(ErrorsTest, EveryStoreErrorKeepsItsCodeAndText) {
     EXPECT_EQ(wire.message(), named.message());
   }
   EXPECT_EQ(FromStore(absl::DataLossError("disk")), absl::DataLossError("disk"));
+  EXPECT_EQ(FromStore(store::AppliedAnswerTooLarge(7)),
+            absl::ResourceExhaustedError("datum: the request was applied, but its answer is larger "
+                                         "than max (7 bytes) and is not sent"));
 }
 
 }  // namespace
