@@ -7,7 +7,10 @@
 
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <utility>
@@ -29,10 +32,26 @@ absl::StatusOr<Message> Decode(const std::string& bytes) {
   return message;
 }
 
-// Ends a unary call with a message.
+// From here on protobuf encodes nothing.
+inline constexpr size_t kMessageBytesMax = std::numeric_limits<int32_t>::max();
+
+// Ends a unary call with a message. Errors: ResourceExhausted, as gRPC's own servers say it, if
+// the message is too large to be encoded.
 template <typename Message>
 void Reply(const UnaryDone& done, const absl::Status& status, const Message& message) {
-  done(status, status.ok() ? message.SerializeAsString() : std::string());
+  if (!status.ok()) return done(status, "");
+  const size_t size = message.ByteSizeLong();
+  if (size > kMessageBytesMax) {
+    return done(
+        absl::ResourceExhaustedError(absl::StrCat("grpc: trying to send message larger than max (",
+                                                  size, " vs. ", kMessageBytesMax, ")")),
+        "");
+  }
+  std::string bytes;
+  if (!message.SerializeToString(&bytes)) {
+    return done(absl::InternalError("the answer cannot be encoded"), "");
+  }
+  done(absl::OkStatus(), std::move(bytes));
 }
 
 // handler(call, request message, done): `done` takes bytes, so that an answer that is encoded
