@@ -157,6 +157,19 @@ TEST_F(TxnTest, ARefusedOperationLeavesNoTrace) {
   EXPECT_EQ(driver_->state_hash(), hash);
 }
 
+TEST_F(TxnTest, AMissingLeaseIsNamedBeforeAMissingKey) {
+  InternalRaftRequest request;
+  request.mutable_put()->set_key("none");
+  request.mutable_put()->set_ignore_value(true);
+  request.mutable_put()->set_lease(99);
+  EXPECT_EQ(ErrorOf(driver_.Apply(request).status), Error::kLeaseNotFound);
+  TxnRequest txn;
+  *txn.add_success()->mutable_request_put() = request.put();
+  EXPECT_EQ(ErrorOf(Apply(txn).status), Error::kLeaseNotFound);
+  request.mutable_put()->set_lease(0);
+  EXPECT_EQ(ErrorOf(driver_.Apply(request).status), Error::kKeyNotFound);
+}
+
 TEST_F(TxnTest, AReadOnlyTxnReadsOneMomentAndRefusesWrites) {
   TxnRequest txn;
   for (const char* key : {"a", "b"}) {

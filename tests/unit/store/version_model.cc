@@ -140,8 +140,8 @@ void VersionModel::Choose(const TxnRequest& txn, std::vector<bool>* branches) co
 }
 
 std::string VersionModel::CheckPut(const etcdserverpb::PutRequest& put) const {
-  if ((put.ignore_value() || put.ignore_lease()) && Find(put.key(), 0) == nullptr) return kNoKey;
   if (put.lease() != 0 && !leases_.contains(put.lease())) return kNoLease;
+  if ((put.ignore_value() || put.ignore_lease()) && Find(put.key(), 0) == nullptr) return kNoKey;
   return "";
 }
 
