@@ -84,7 +84,8 @@ absl::Status Operations::RunTxn(const etcdserverpb::TxnRequest& request, const B
   }
   if (response == nullptr) return absl::OkStatus();
   response->set_succeeded(succeeded);
-  response->mutable_header()->set_revision(revision_now());
+  // Empty in a nested Txn, as in etcd; the outermost is filled in by who sends it.
+  response->mutable_header();
   return absl::OkStatus();
 }
 

@@ -128,7 +128,11 @@ TEST_F(TxnTest, ComparesOfNestedTxnsSeeTheStateBefore) {
   *nested->add_compare() = compare;
   AddPut(nested, "nested", "ran");
   const TxnResponse response = Answer(txn);
-  EXPECT_TRUE(response.responses(1).response_txn().succeeded());
+  const TxnResponse& inner = response.responses(1).response_txn();
+  EXPECT_TRUE(inner.succeeded());
+  EXPECT_TRUE(inner.has_header());
+  EXPECT_EQ(inner.header().revision(), 0) << "etcd 3.7.1 leaves it empty";
+  EXPECT_EQ(inner.responses(0).response_put().header().revision(), 4);
   EXPECT_EQ(driver_.Get("nested").kvs(0).value(), "ran");
 }
 

@@ -186,7 +186,7 @@ void VersionModel::Run(const TxnRequest& txn, const std::vector<bool>& branches,
       range->mutable_header()->set_revision(Now());
     }
   }
-  response->mutable_header()->set_revision(Now());
+  response->mutable_header();
 }
 
 void VersionModel::EndWrite() {
@@ -221,6 +221,7 @@ std::string VersionModel::Apply(const etcdserverpb::InternalRaftRequest& request
     etcdserverpb::TxnResponse response;
     next = 0;
     Run(request.txn(), branches, &next, &response);
+    response.mutable_header()->set_revision(Now());
     EndWrite();
     return response.SerializeAsString();
   }
