@@ -5,9 +5,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "rpc/typed.h"
 #include "server/errors.h"
+#include "store/command.h"
 
 namespace server {
+
+// A request lies one level deeper in its command: what was decoded once is decoded when applied.
+static_assert(store::kCommandNestingMax > rpc::kNestingMax);
 
 Gate::Gate(const GateOptions& options, Replica* replica, const base::Clock* clock)
     : options_(options), replica_(replica), clock_(clock) {}

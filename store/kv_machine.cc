@@ -2,10 +2,13 @@
 
 #include "store/kv_machine.h"
 
+#include <limits>
 #include <utility>
 
 #include "base/status.h"
 #include "glog/logging.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "store/command.h"
 #include "store/errors.h"
 #include "store/key_space.h"
 #include "store/operations.h"
@@ -33,6 +36,14 @@ void FillHeader(const KvMachineOptions& options, int64_t revision, uint64_t raft
   header->set_member_id(options.member_id);
   header->set_revision(revision);
   header->set_raft_term(raft_term);
+}
+
+bool DecodeCommand(std::string_view bytes, etcdserverpb::InternalRaftRequest* request) {
+  if (bytes.size() > std::numeric_limits<int32_t>::max()) return false;
+  google::protobuf::io::CodedInputStream stream(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                                static_cast<int>(bytes.size()));
+  stream.SetRecursionLimit(kCommandNestingMax);
+  return request->ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage();
 }
 
 }  // namespace
@@ -110,7 +121,7 @@ void KvMachine::Apply(std::span<const raft::ApplyItem> items,
 absl::Status KvMachine::ApplyEntry(const raft::ApplyItem& item, std::string* response) {
   const raft::Entry& entry = *item.entry;
   request_.Clear();
-  if (!request_.ParseFromString(entry.command)) {
+  if (!DecodeCommand(entry.command, &request_)) {
     LOG(ERROR) << "entry " << entry.position() << " holds no request";
     return ErrorStatus(Error::kUndecodable);
   }

@@ -15,6 +15,7 @@
 namespace server {
 namespace {
 
+using etcdserverpb::TxnRequest;
 using raft::PublishOutcome;
 
 class FakeClock : public base::Clock {
@@ -210,6 +211,37 @@ TEST_F(ServicesTest, ATxnThatOnlyReadsIsNotPublished) {
   txn.add_compare()->set_key("k");
   EXPECT_EQ(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).status(),
             ErrorStatus(WireError::kTooManyOps));
+}
+
+TxnRequest TxnsInside(int depth) {
+  TxnRequest txn;
+  txn.add_success()->mutable_request_put()->set_key("k");
+  for (; depth > 1; --depth) {
+    TxnRequest outer;
+    outer.add_success()->mutable_request_txn()->Swap(&txn);
+    txn.Swap(&outer);
+  }
+  return txn;
+}
+
+TEST_F(ServicesTest, ATxnMayBeAsDeepAsItsOperationsAllowAndWhatIsDecodedTwiceIsDecodable) {
+  replica_.outcome = {PublishOutcome::Kind::kApplied, {absl::OkStatus(), ""}};
+  const KvService deep(&gate_, &state_, 128);
+  rpc::Registry registry;
+  deep.Register(&registry);
+  const auto ask = [&](int depth) {
+    absl::Status status;
+    std::get<rpc::UnaryHandler> (*registry.Find("/etcdserverpb.KV/Txn"))(
+        call_, TxnsInside(depth).SerializeAsString(),
+        [&](absl::Status ended, std::string) { status = ended; });
+    return status;
+  };
+  for (const int depth : {49, 50, 128}) EXPECT_TRUE(ask(depth).ok()) << depth;
+  EXPECT_EQ(replica_.commands.size(), 3u);
+  EXPECT_EQ(ask(129), ErrorStatus(WireError::kTooManyOps));
+  EXPECT_EQ(ask(400), ErrorStatus(WireError::kTooManyOps));
+  EXPECT_EQ(ask(9000).code(), absl::StatusCode::kInternal) << "not decoded at all";
+  EXPECT_EQ(replica_.commands.size(), 3u);
 }
 
 TEST_F(ServicesTest, HasleaderHearsAtOnceThatThereIsNone) {

@@ -174,6 +174,20 @@ TEST_F(TxnTest, AMissingLeaseIsNamedBeforeAMissingKey) {
   EXPECT_EQ(ErrorOf(driver_.Apply(request).status), Error::kKeyNotFound);
 }
 
+TEST_F(TxnTest, WhatLiesDeepIsDecoded) {
+  for (const int depth : {49, 50, 128, 500}) {
+    TxnRequest txn;
+    AddPut(&txn, "deep", std::to_string(depth));
+    for (int i = 1; i < depth; ++i) {
+      TxnRequest outer;
+      outer.add_success()->mutable_request_txn()->Swap(&txn);
+      txn.Swap(&outer);
+    }
+    EXPECT_TRUE(Apply(txn).status.ok()) << depth;
+    EXPECT_EQ(driver_.Get("deep").kvs(0).value(), std::to_string(depth));
+  }
+}
+
 TEST_F(TxnTest, AReadOnlyTxnReadsOneMomentAndRefusesWrites) {
   TxnRequest txn;
   for (const char* key : {"a", "b"}) {
