@@ -160,6 +160,24 @@ TEST_F(ServicesTest, ABadRequestNeverEntersTheLog) {
   EXPECT_TRUE(replica_.commands.empty());
 }
 
+// Seen on etcd 3.7.1, member 6156c1793b18ae64: 1,572,839 bytes under "k" pass, one more does not.
+TEST_F(ServicesTest, TheLargestRequestIsEtcdsToTheByte) {
+  replica_.outcome = {PublishOutcome::Kind::kApplied, {absl::OkStatus(), ""}};
+  const auto fits = [&](uint64_t member_id, size_t value_bytes) {
+    const Gate gate(GateOptions{.member_id = member_id}, &replica_, &clock_);
+    etcdserverpb::InternalRaftRequest request;
+    *request.mutable_put() = PutOf("k");
+    request.mutable_put()->set_value(std::string(value_bytes, 'v'));
+    absl::Status status;
+    gate.Publish(call_, request, [&](absl::Status ended, std::string) { status = ended; });
+    return status.ok();
+  };
+  EXPECT_TRUE(fits(0x6156c1793b18ae64, 1'572'839));
+  EXPECT_FALSE(fits(0x6156c1793b18ae64, 1'572'840));
+  EXPECT_TRUE(fits(0x6156c1793b182e64, 1'572'840)) << "an id that is a byte shorter";
+  EXPECT_FALSE(fits(0x6156c1793b182e64, 1'572'841));
+}
+
 TEST_F(ServicesTest, EachOutcomeOfAPublishHasItsError) {
   const auto status_of = [&](PublishOutcome::Kind kind) {
     replica_.outcome.kind = kind;
