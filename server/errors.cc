@@ -85,6 +85,8 @@ WireError Named(store::Error error) {
       return WireError::kNoSpace;
     case store::Error::kCorrupt:
       return WireError::kCorrupt;
+    case store::Error::kAnswerTooLarge:
+      break;  // its own text goes on the wire
     case store::Error::kUnknownRequest:
     case store::Error::kUndecodable:
       return WireError::kUnknownMethod;
@@ -104,7 +106,10 @@ bool MayRetryWrite(WireError error) { return RowOf(error).retry_write; }
 
 absl::Status FromStore(const absl::Status& status) {
   const auto named = store::ErrorOf(status);
-  return named.has_value() ? ErrorStatus(Named(*named)) : status;
+  if (!named.has_value()) return status;
+  // It says how much is too much and, of a write, that it was applied; etcd has no such row.
+  if (*named == store::Error::kAnswerTooLarge) return {status.code(), status.message()};
+  return ErrorStatus(Named(*named));
 }
 
 absl::Status FromPublish(raft::PublishOutcome::Kind kind, bool leader_lost_meanwhile) {

@@ -5,12 +5,33 @@
 #include <algorithm>
 #include <utility>
 
+#include "rpc/typed.h"
 #include "server/errors.h"
+#include "store/command.h"
 
 namespace server {
 
+// A request lies one level deeper in its command: what was decoded once is decoded when applied.
+static_assert(store::kCommandNestingMax > rpc::kNestingMax);
+
+namespace {
+
+// etcd holds its limit against the request with the header that it puts into the log: an id made
+// of the member's low 16 bits, a bit that is set until 2039, and time. Ours logs none, but
+// clients shall meet the same limit to the byte.
+uint64_t HeaderBytes(uint64_t member_id) {
+  etcdserverpb::InternalRaftRequest request;
+  request.mutable_header()->set_id(member_id << 48 | uint64_t{1} << 47);
+  return request.ByteSizeLong();
+}
+
+}  // namespace
+
 Gate::Gate(const GateOptions& options, Replica* replica, const base::Clock* clock)
-    : options_(options), replica_(replica), clock_(clock) {}
+    : options_(options),
+      header_bytes_(HeaderBytes(options.member_id)),
+      replica_(replica),
+      clock_(clock) {}
 
 absl::Status Gate::CheckLeaderWanted(const rpc::Call& call) const {
   if (replica_->status().leader == raft::kNobody && call.Metadata("hasleader") == "true") {
@@ -27,7 +48,7 @@ void Gate::Publish(const rpc::Call& call, const etcdserverpb::InternalRaftReques
                    rpc::UnaryDone done) const {
   const absl::Status leader = CheckLeaderWanted(call);
   if (!leader.ok()) return done(leader, "");
-  if (request.ByteSizeLong() > options_.max_request_bytes) {
+  if (request.ByteSizeLong() + header_bytes_ > options_.max_request_bytes) {
     return done(ErrorStatus(WireError::kRequestTooLarge), "");
   }
   const base::TimePoint began = clock_->Now();

@@ -58,6 +58,8 @@ class Gate {
   base::TimePoint DeadlineOf(const rpc::Call& call) const;
 
   const GateOptions options_;
+  // What etcd's log would hold of a request besides the request.
+  const uint64_t header_bytes_;
   Replica* const replica_;
   const base::Clock* const clock_;
   std::atomic<bool> stopping_ = false;

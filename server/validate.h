@@ -18,7 +18,8 @@ absl::Status CheckPut(const etcdserverpb::PutRequest& request);
 absl::Status CheckDeleteRange(const etcdserverpb::DeleteRangeRequest& request);
 
 // `ops_max` bounds compares, success and failure operations each; for the operations of a nested
-// Txn the budget is smaller by what the outer one has used.
+// Txn the budget is smaller by what the outer one has used, so that Txns lie at most `ops_max`
+// deep in one another; what recurses here goes no deeper than that or than decoding let in.
 absl::Status CheckTxn(const etcdserverpb::TxnRequest& request, int ops_max);
 
 // All operations, nested ones too, only read, so the Txn need not enter the log.

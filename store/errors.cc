@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
 #include "glog/logging.h"
 
 namespace store {
@@ -41,18 +42,36 @@ Text TextOf(Error error) {
       return {absl::StatusCode::kUnknown, "etcdserver: unknown method"};
     case Error::kUndecodable:
       return {absl::StatusCode::kInternal, "the command's bytes are no request"};
+    case Error::kAnswerTooLarge:
+      return {absl::StatusCode::kResourceExhausted, "datum: the answer is larger than max"};
   }
   LOG(FATAL) << "no such error: " << static_cast<int>(error);
   return {};
+}
+
+absl::Status Named(Error error, absl::StatusCode code, absl::string_view message) {
+  absl::Status status(code, message);
+  status.SetPayload(kPayload, absl::Cord(std::string(1, static_cast<char>(error))));
+  return status;
 }
 
 }  // namespace
 
 absl::Status ErrorStatus(Error error) {
   const Text text = TextOf(error);
-  absl::Status status(text.code, text.message);
-  status.SetPayload(kPayload, absl::Cord(std::string(1, static_cast<char>(error))));
-  return status;
+  return Named(error, text.code, text.message);
+}
+
+absl::Status ReadAnswerTooLarge(uint64_t bytes_max) {
+  return Named(Error::kAnswerTooLarge, absl::StatusCode::kResourceExhausted,
+               absl::StrCat("datum: the answer is larger than max (", bytes_max,
+                            " bytes); ask for less at once, with a limit"));
+}
+
+absl::Status AppliedAnswerTooLarge(uint64_t bytes_max) {
+  return Named(Error::kAnswerTooLarge, absl::StatusCode::kResourceExhausted,
+               absl::StrCat("datum: the request was applied, but its answer is larger than max (",
+                            bytes_max, " bytes) and is not sent"));
 }
 
 std::optional<Error> ErrorOf(const absl::Status& status) {

@@ -26,10 +26,16 @@ enum class Error : uint8_t {
   kUnknownRequest,
   // A command whose bytes are no request at all.
   kUndecodable,
+  // Alone among these it does not say that nothing was written: only the answer is missing.
+  kAnswerTooLarge,
 };
-inline constexpr int kErrorCount = 10;
+inline constexpr int kErrorCount = 11;
 
 absl::Status ErrorStatus(Error error);
+
+// kAnswerTooLarge of a read, and of a command, which was applied all the same.
+absl::Status ReadAnswerTooLarge(uint64_t bytes_max);
+absl::Status AppliedAnswerTooLarge(uint64_t bytes_max);
 
 // The error that ErrorStatus put into `status`; nothing for OK and for statuses from elsewhere.
 std::optional<Error> ErrorOf(const absl::Status& status);

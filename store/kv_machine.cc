@@ -2,10 +2,13 @@
 
 #include "store/kv_machine.h"
 
+#include <limits>
 #include <utility>
 
 #include "base/status.h"
 #include "glog/logging.h"
+#include "google/protobuf/io/coded_stream.h"
+#include "store/command.h"
 #include "store/errors.h"
 #include "store/key_space.h"
 #include "store/operations.h"
@@ -35,6 +38,14 @@ void FillHeader(const KvMachineOptions& options, int64_t revision, uint64_t raft
   header->set_raft_term(raft_term);
 }
 
+bool DecodeCommand(std::string_view bytes, etcdserverpb::InternalRaftRequest* request) {
+  if (bytes.size() > std::numeric_limits<int32_t>::max()) return false;
+  google::protobuf::io::CodedInputStream stream(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                                static_cast<int>(bytes.size()));
+  stream.SetRecursionLimit(kCommandNestingMax);
+  return request->ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage();
+}
+
 }  // namespace
 
 KvMachine::KvMachine(std::unique_ptr<Engine> engine, const KvMachineOptions& options,
@@ -46,7 +57,7 @@ KvMachine::KvMachine(std::unique_ptr<Engine> engine, const KvMachineOptions& opt
       numbers_(numbers),
       newest_(engine_.get(), cache_.get(), numbers.revision),
       pending_(&newest_),
-      applier_({options.cluster_id, options.member_id}, &pending_,
+      applier_({options.cluster_id, options.member_id}, options.answer_bytes_max, &pending_,
                History(&pending_, compaction_->dropped_to()), &numbers_, &leases_, &cluster_) {}
 
 KvMachine::~KvMachine() = default;
@@ -110,7 +121,7 @@ void KvMachine::Apply(std::span<const raft::ApplyItem> items,
 absl::Status KvMachine::ApplyEntry(const raft::ApplyItem& item, std::string* response) {
   const raft::Entry& entry = *item.entry;
   request_.Clear();
-  if (!request_.ParseFromString(entry.command)) {
+  if (!DecodeCommand(entry.command, &request_)) {
     LOG(ERROR) << "entry " << entry.position() << " holds no request";
     return ErrorStatus(Error::kUndecodable);
   }
@@ -154,7 +165,9 @@ absl::Status KvMachine::Range(const etcdserverpb::RangeRequest& request, uint64_
   RETURN_IF_ERROR(
       CheckReadRevision(request.revision(), numbers.revision, numbers.compact_revision));
   const CachedReader reader(view->reader.get(), cache_.get(), numbers.revision);
-  RETURN_IF_ERROR(ReadRange(KeySpace(&reader, NewestHistory()), request, response));
+  AnswerBudget budget(options_.answer_bytes_max);
+  RETURN_IF_ERROR(ReadRange(KeySpace(&reader, NewestHistory()), request, &budget, response));
+  if (budget.exceeded()) return ReadAnswerTooLarge(budget.bytes_max());
   FillHeader(options_, numbers.revision, raft_term, response->mutable_header());
   return absl::OkStatus();
 }
@@ -168,8 +181,10 @@ absl::Status KvMachine::ReadTxn(const etcdserverpb::TxnRequest& request, uint64_
   ASSIGN_OR_RETURN(const Branches branches, ChooseBranches(request, keys));
   RETURN_IF_ERROR(
       CheckTxn(request, branches, {&keys, numbers.revision, numbers.compact_revision, nullptr}));
-  Operations operations(&keys, numbers.revision);
+  AnswerBudget budget(options_.answer_bytes_max);
+  Operations operations(&keys, &budget, numbers.revision);
   RETURN_IF_ERROR(operations.Txn(request, branches, response));
+  if (budget.exceeded()) return ReadAnswerTooLarge(budget.bytes_max());
   FillHeader(options_, numbers.revision, raft_term, response->mutable_header());
   return absl::OkStatus();
 }

@@ -42,6 +42,9 @@ struct KvMachineOptions {
   // A flush is due after so many bytes of applied commands, or so long after the first of them.
   uint64_t flush_bytes = 256 << 20;
   base::Duration flush_interval = std::chrono::minutes(5);
+  // A longer answer is not sent. It is built, encoded, in memory and in one piece, and protobuf
+  // encodes less than 2 GiB.
+  uint64_t answer_bytes_max = 512 << 20;
 };
 
 class KvMachine final : public raft::StateMachine {
@@ -58,7 +61,7 @@ class KvMachine final : public raft::StateMachine {
 
   // Local reads at the newest state; linearizable only after a ReadIndex (raft/node/node.h).
   // The header shows `raft_term` and exactly the revision that was read.
-  // Errors: kCompacted, kFutureRevision, and for a Txn what CheckTxn says.
+  // Errors: kCompacted, kFutureRevision, kAnswerTooLarge, and for a Txn what CheckTxn says.
   absl::Status Range(const etcdserverpb::RangeRequest& request, uint64_t raft_term,
                      etcdserverpb::RangeResponse* response) const;
   absl::Status ReadTxn(const etcdserverpb::TxnRequest& request, uint64_t raft_term,

@@ -15,14 +15,14 @@ using etcdserverpb::RequestOp;
 
 absl::Status Operations::Range(const etcdserverpb::RangeRequest& request,
                                etcdserverpb::RangeResponse* response) const {
-  if (response == nullptr) return absl::OkStatus();
+  if (response == nullptr || budget_->exceeded()) return absl::OkStatus();
   response->mutable_header()->set_revision(revision_now());
-  return ReadRange(*keys_, request, response);
+  return ReadRange(*keys_, request, budget_, response);
 }
 
 absl::Status Operations::Put(const etcdserverpb::PutRequest& request,
                              etcdserverpb::PutResponse* response) {
-  const bool answers_prior = response != nullptr && request.prev_kv();
+  const bool answers_prior = response != nullptr && request.prev_kv() && !budget_->exceeded();
   Prior prior;
   RETURN_IF_ERROR(
       writer_->ReadPrior(request.key(), answers_prior || request.ignore_value(), &prior));
@@ -33,14 +33,13 @@ absl::Status Operations::Put(const etcdserverpb::PutRequest& request,
   if (response == nullptr) return absl::OkStatus();
   response->mutable_header()->set_revision(revision_now());
   if (answers_prior && prior.exists) {
-    FillKeyValue(request.key(), prior.datum, response->mutable_prev_kv());
+    ShowPrior(request.key(), prior.datum, response->mutable_prev_kv());
   }
   return absl::OkStatus();
 }
 
 absl::Status Operations::DeleteRange(const etcdserverpb::DeleteRangeRequest& request,
                                      etcdserverpb::DeleteRangeResponse* response) {
-  const bool answers_prior = response != nullptr && request.prev_kv();
   const KeyRange range = KeyRangeOf(request.key(), request.range_end());
   // Found first, deleted then: no cursor may be open over what is being changed.
   std::vector<std::string> keys;
@@ -51,17 +50,23 @@ absl::Status Operations::DeleteRange(const etcdserverpb::DeleteRangeRequest& req
   }
   int64_t deleted = 0;
   for (const std::string& key : keys) {
+    const bool answers_prior = response != nullptr && request.prev_kv() && !budget_->exceeded();
     Prior prior;
     RETURN_IF_ERROR(writer_->ReadPrior(key, answers_prior, &prior));
     if (!prior.exists) continue;
     writer_->Delete(key, prior);
     ++deleted;
-    if (answers_prior) FillKeyValue(key, prior.datum, response->add_prev_kvs());
+    if (answers_prior) ShowPrior(key, prior.datum, response->add_prev_kvs());
   }
   if (response == nullptr) return absl::OkStatus();
   response->set_deleted(deleted);
   response->mutable_header()->set_revision(revision_now());
   return absl::OkStatus();
+}
+
+void Operations::ShowPrior(std::string_view key, const Datum& datum, mvccpb::KeyValue* kv) const {
+  FillKeyValue(key, datum, kv);
+  budget_->Take(AnswerBytes(*kv));
 }
 
 absl::Status Operations::Txn(const etcdserverpb::TxnRequest& request, const Branches& branches,
@@ -79,7 +84,8 @@ absl::Status Operations::RunTxn(const etcdserverpb::TxnRequest& request, const B
   }
   if (response == nullptr) return absl::OkStatus();
   response->set_succeeded(succeeded);
-  response->mutable_header()->set_revision(revision_now());
+  // Empty in a nested Txn, as in etcd; the outermost is filled in by who sends it.
+  response->mutable_header();
   return absl::OkStatus();
 }
 

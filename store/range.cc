@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "google/protobuf/io/coded_stream.h"
 #include "store/errors.h"
 
 namespace store {
@@ -62,6 +63,58 @@ void Sort(const RangeRequest& request, RangeResponse* response) {
   }
 }
 
+// Takes datums in key order into a response of a bounded size.
+class Collector {
+ public:
+  Collector(const RangeRequest& request, int64_t limit, uint64_t bytes_max, RangeResponse* response)
+      : request_(request), limit_(limit), bytes_max_(bytes_max), response_(response) {}
+
+  // False once the response is too large.
+  bool Add(std::string_view key, const Datum& datum) {
+    mvccpb::KeyValue* kv = response_->add_kvs();
+    FillKeyValue(key, datum, kv);
+    bytes_ += AnswerBytes(*kv);
+    return bytes_ <= bytes_max_ || MakeRoom();
+  }
+
+  void SortAndCut() {
+    // Another target without an order sorts, ascending, what was read in key order.
+    if (HasOrder()) Sort(request_, response_);
+    if (limit_ == 0 || response_->kvs_size() <= limit_) return;
+    const int cut = static_cast<int>(limit_);
+    response_->mutable_kvs()->DeleteSubrange(cut, response_->kvs_size() - cut);
+    response_->set_more(true);
+  }
+
+  uint64_t CountBytes() {
+    bytes_ = 0;
+    for (const mvccpb::KeyValue& kv : response_->kvs()) bytes_ += AnswerBytes(kv);
+    return bytes_;
+  }
+
+ private:
+  bool HasOrder() const {
+    return request_.sort_order() != RangeRequest::NONE ||
+           request_.sort_target() != RangeRequest::KEY;
+  }
+  // What is behind the limit already stays behind it. Half must come free, or a range whose best
+  // nearly fill the budget would be sorted for each datum.
+  bool MakeRoom() {
+    if (limit_ == 0 || response_->kvs_size() <= limit_) return false;
+    SortAndCut();
+    // By key, Sort turns round, here back.
+    if (HasOrder() && request_.sort_target() == RangeRequest::KEY) Sort(request_, response_);
+    return CountBytes() <= bytes_max_ / 2;
+  }
+
+  const RangeRequest& request_;
+  const int64_t limit_;
+  const uint64_t bytes_max_;
+  RangeResponse* const response_;
+  // Of the response as it is.
+  uint64_t bytes_ = 0;
+};
+
 // How many keys there are from the last one read on, that one not counted.
 absl::StatusOr<int64_t> CountRest(const KeySpace& keys, const KeyRange& range, int64_t at,
                                   std::string_view last_key) {
@@ -95,7 +148,13 @@ void FillKeyValue(std::string_view key, const Datum& datum, mvccpb::KeyValue* kv
   kv->set_value(datum.value.data(), datum.value.size());
 }
 
-absl::Status ReadRange(const KeySpace& keys, const RangeRequest& request, RangeResponse* response) {
+uint64_t AnswerBytes(const mvccpb::KeyValue& kv) {
+  const uint64_t bytes = kv.ByteSizeLong();
+  return 1 + google::protobuf::io::CodedOutputStream::VarintSize64(bytes) + bytes;
+}
+
+absl::Status ReadRange(const KeySpace& keys, const RangeRequest& request, AnswerBudget* budget,
+                       RangeResponse* response) {
   const KeyRange range = KeyRangeOf(request.key(), request.range_end());
   const int64_t at = std::max<int64_t>(request.revision(), kNewest);
   if (request.count_only()) {
@@ -110,6 +169,8 @@ absl::Status ReadRange(const KeySpace& keys, const RangeRequest& request, RangeR
   const bool stop_early = limit > 0 && !sorted && !filtered;
   const bool by_value = request.sort_target() == RangeRequest::VALUE;
 
+  Collector collector(request, limit, budget->left(), response);
+  bool fits = true;
   int64_t seen = 0;
   std::optional<std::string> stopped_at;
   RETURN_IF_ERROR(keys.Scan(range, at, [&](std::string_view key, const Datum& datum) {
@@ -121,28 +182,28 @@ absl::Status ReadRange(const KeySpace& keys, const RangeRequest& request, RangeR
         // 3.7.1 answers keys alone from its index, which knows no lease.
         wanted.lease = 0;
       }
-      FillKeyValue(key, wanted, response->add_kvs());
+      fits = collector.Add(key, wanted);
+      if (!fits) return false;
     }
     // One more than asked for, which tells that there is more.
     if (!stop_early || seen <= limit) return true;
     stopped_at.emplace(key);
     return false;
   }));
+  if (!fits) {
+    budget->Exceed();
+    return absl::OkStatus();
+  }
   if (stopped_at.has_value()) {
     ASSIGN_OR_RETURN(const int64_t rest, CountRest(keys, range, at, *stopped_at));
     seen += rest;
   }
   response->set_count(seen);
-  // Another target without an order sorts, ascending, what was read in key order.
-  if (sorted || request.sort_target() != RangeRequest::KEY) Sort(request, response);
-  if (limit > 0 && response->kvs_size() > limit) {
-    const int cut = static_cast<int>(limit);
-    response->mutable_kvs()->DeleteSubrange(cut, response->kvs_size() - cut);
-    response->set_more(true);
-  }
+  collector.SortAndCut();
   if (request.keys_only() && by_value) {
     for (auto& kv : *response->mutable_kvs()) kv.clear_value();
   }
+  budget->Take(collector.CountBytes());
   return absl::OkStatus();
 }
 

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "proto/etcd/rpc.pb.h"
+#include "store/answer_budget.h"
 #include "store/datum.h"
 #include "store/key_space.h"
 
@@ -23,10 +24,14 @@ absl::Status CheckReadRevision(int64_t revision, int64_t current_revision,
 absl::Status CheckTxnReadRevision(int64_t revision, int64_t current_revision,
                                   int64_t compact_revision);
 
-// Fills in everything but the header. Requires: the request's revision was checked.
+// Fills in everything but the header. Stops where the budget is exceeded: that is OK here, and
+// the response is of no use. Requires: the request's revision was checked.
 absl::Status ReadRange(const KeySpace& keys, const etcdserverpb::RangeRequest& request,
-                       etcdserverpb::RangeResponse* response);
+                       AnswerBudget* budget, etcdserverpb::RangeResponse* response);
 
 void FillKeyValue(std::string_view key, const Datum& datum, mvccpb::KeyValue* kv);
+
+// What a filled KeyValue takes of a budget.
+uint64_t AnswerBytes(const mvccpb::KeyValue& kv);
 
 }  // namespace store

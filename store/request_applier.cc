@@ -34,21 +34,24 @@ void AddAlarm(const Alarm& alarm, etcdserverpb::AlarmResponse* response) {
 
 }  // namespace
 
-RequestApplier::RequestApplier(const Identity& identity, PendingWrites* pending, History history,
-                               AppliedRecord* numbers, LeaseTable* leases, ClusterRecord* cluster)
+RequestApplier::RequestApplier(const Identity& identity, uint64_t answer_bytes_max,
+                               PendingWrites* pending, History history, AppliedRecord* numbers,
+                               LeaseTable* leases, ClusterRecord* cluster)
     : identity_(identity),
       pending_(pending),
       numbers_(numbers),
       leases_(leases),
       cluster_(cluster),
       keys_(pending, history),
+      budget_(answer_bytes_max),
       writer_(pending, numbers),
-      operations_(&keys_, &writer_) {}
+      operations_(&keys_, &budget_, &writer_) {}
 
 absl::Status RequestApplier::Apply(const etcdserverpb::InternalRaftRequest& request,
                                    raft::Term term, std::string* response) {
   term_ = term;
   response_ = response;
+  budget_.Reset();
   if (request.has_put()) return Put(request.put());
   if (request.has_txn()) return Txn(request.txn());
   if (request.has_delete_range()) return DeleteRange(request.delete_range());
@@ -62,14 +65,19 @@ absl::Status RequestApplier::Apply(const etcdserverpb::InternalRaftRequest& requ
 }
 
 template <typename Message>
-void RequestApplier::Answer(Message* message) {
-  if (response_ == nullptr) return;
+absl::Status RequestApplier::Answer(Message* message) {
+  if (response_ == nullptr) return absl::OkStatus();
   auto* header = message->mutable_header();
   header->set_cluster_id(identity_.cluster_id);
   header->set_member_id(identity_.member_id);
   header->set_revision(numbers_->revision);
   header->set_raft_term(term_.value());
+  // What is not counted, a few bytes an operation, is measured here.
+  if (budget_.exceeded() || message->ByteSizeLong() > budget_.bytes_max()) {
+    return AppliedAnswerTooLarge(budget_.bytes_max());
+  }
   CHECK(message->SerializeToString(response_));
+  return absl::OkStatus();
 }
 
 CheckScope RequestApplier::Scope() const {
@@ -87,8 +95,7 @@ absl::Status RequestApplier::Range(const etcdserverpb::RangeRequest& range) {
       CheckReadRevision(range.revision(), numbers_->revision, numbers_->compact_revision));
   etcdserverpb::RangeResponse answer;
   RETURN_IF_ERROR(operations_.Range(range, Wanted(&answer)));
-  Answer(&answer);
-  return absl::OkStatus();
+  return Answer(&answer);
 }
 
 absl::Status RequestApplier::Put(const etcdserverpb::PutRequest& put) {
@@ -98,8 +105,7 @@ absl::Status RequestApplier::Put(const etcdserverpb::PutRequest& put) {
   writer_.Begin();
   RETURN_IF_ERROR(operations_.Put(put, Wanted(&answer)));
   writer_.End();
-  Answer(&answer);
-  return absl::OkStatus();
+  return Answer(&answer);
 }
 
 absl::Status RequestApplier::DeleteRange(const etcdserverpb::DeleteRangeRequest& delete_range) {
@@ -108,8 +114,7 @@ absl::Status RequestApplier::DeleteRange(const etcdserverpb::DeleteRangeRequest&
   writer_.Begin();
   RETURN_IF_ERROR(operations_.DeleteRange(delete_range, Wanted(&answer)));
   writer_.End();
-  Answer(&answer);
-  return absl::OkStatus();
+  return Answer(&answer);
 }
 
 absl::Status RequestApplier::Txn(const etcdserverpb::TxnRequest& txn) {
@@ -120,8 +125,7 @@ absl::Status RequestApplier::Txn(const etcdserverpb::TxnRequest& txn) {
   writer_.Begin();
   RETURN_IF_ERROR(operations_.Txn(txn, branches, Wanted(&answer)));
   writer_.End();
-  Answer(&answer);
-  return absl::OkStatus();
+  return Answer(&answer);
 }
 
 absl::Status RequestApplier::Compact(const etcdserverpb::CompactionRequest& compaction) {
@@ -132,8 +136,7 @@ absl::Status RequestApplier::Compact(const etcdserverpb::CompactionRequest& comp
   numbers_->compact_revision = revision;
   numbers_->compacted_at = numbers_->revision;
   etcdserverpb::CompactionResponse answer;
-  Answer(&answer);
-  return absl::OkStatus();
+  return Answer(&answer);
 }
 
 absl::Status RequestApplier::GrantLease(const etcdserverpb::LeaseGrantRequest& grant) {
@@ -142,8 +145,7 @@ absl::Status RequestApplier::GrantLease(const etcdserverpb::LeaseGrantRequest& g
   etcdserverpb::LeaseGrantResponse answer;
   answer.set_id(grant.id());
   answer.set_ttl(grant.ttl());
-  Answer(&answer);
-  return absl::OkStatus();
+  return Answer(&answer);
 }
 
 absl::Status RequestApplier::RevokeLease(const etcdserverpb::LeaseRevokeRequest& revoke) {
@@ -160,8 +162,7 @@ absl::Status RequestApplier::RevokeLease(const etcdserverpb::LeaseRevokeRequest&
   writer_.End();
   leases_->Remove(revoke.id(), pending_);
   etcdserverpb::LeaseRevokeResponse answer;
-  Answer(&answer);
-  return absl::OkStatus();
+  return Answer(&answer);
 }
 
 absl::Status RequestApplier::ChangeAlarm(const AlarmRequest& request) {
@@ -182,8 +183,7 @@ absl::Status RequestApplier::ChangeAlarm(const AlarmRequest& request) {
     default:
       return ErrorStatus(Error::kUnknownRequest);
   }
-  Answer(&answer);
-  return absl::OkStatus();
+  return Answer(&answer);
 }
 
 absl::Status RequestApplier::SetMember(const membershippb::ClusterMemberAttrSetRequest& request) {

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "proto/etcd/raft_internal.pb.h"
 #include "raft/core/types.h"
+#include "store/answer_budget.h"
 #include "store/applied_record.h"
 #include "store/change_writer.h"
 #include "store/cluster_record.h"
@@ -34,12 +35,15 @@ class RequestApplier {
   };
 
   // All must outlive this. `history` reads through `pending`.
-  RequestApplier(const Identity& identity, PendingWrites* pending, History history,
-                 AppliedRecord* numbers, LeaseTable* leases, ClusterRecord* cluster);
+  RequestApplier(const Identity& identity, uint64_t answer_bytes_max, PendingWrites* pending,
+                 History history, AppliedRecord* numbers, LeaseTable* leases,
+                 ClusterRecord* cluster);
 
   // Encodes the response into `response` unless that is null.
-  // Errors: those of errors.h are the request's result, and nothing was written. Any other is a
-  //         failure of this member alone, after which it must not go on.
+  // Errors: those of errors.h are the request's result, and nothing was written. But
+  //         kAnswerTooLarge, only where a response is wanted, is about that alone: all was
+  //         written as on every other member. Any error that is not of errors.h is a failure of
+  //         this member alone, after which it must not go on.
   absl::Status Apply(const etcdserverpb::InternalRaftRequest& request, raft::Term term,
                      std::string* response);
 
@@ -57,9 +61,9 @@ class RequestApplier {
   absl::Status CheckAlarms(bool takes_space) const;
   CheckScope Scope() const;
 
-  // Fills in the header of `message` and encodes it.
+  // Fills in the header of `message` and encodes it. Errors: kAnswerTooLarge.
   template <typename Message>
-  void Answer(Message* message);
+  absl::Status Answer(Message* message);
   // Null if no response is wanted.
   template <typename Message>
   Message* Wanted(Message* message) const {
@@ -72,6 +76,7 @@ class RequestApplier {
   LeaseTable* const leases_;
   ClusterRecord* const cluster_;
   const KeySpace keys_;
+  AnswerBudget budget_;
   ChangeWriter writer_;
   Operations operations_;
   // Of the request at hand.

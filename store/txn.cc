@@ -125,12 +125,13 @@ absl::Status CheckPut(const etcdserverpb::PutRequest& put, const CheckScope& sco
   if (scope.leases == nullptr) {
     return absl::InvalidArgumentError("a put in a Txn that only reads");
   }
+  // The lease first, as etcd: a put may lack both.
+  if (put.lease() != 0 && !scope.leases->Exists(put.lease())) {
+    return ErrorStatus(Error::kLeaseNotFound);
+  }
   if (put.ignore_value() || put.ignore_lease()) {
     ASSIGN_OR_RETURN(const bool found, scope.keys->Get(put.key(), kNewest, [](const Datum&) {}));
     if (!found) return ErrorStatus(Error::kKeyNotFound);
-  }
-  if (put.lease() != 0 && !scope.leases->Exists(put.lease())) {
-    return ErrorStatus(Error::kLeaseNotFound);
   }
   return absl::OkStatus();
 }

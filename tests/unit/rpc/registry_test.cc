@@ -56,6 +56,26 @@ TEST(TypedTest, DecodesTheRequestOrEndsTheCall) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
 }
 
+// A message as Reply sees it, of any size.
+struct LargeMessage {
+  size_t ByteSizeLong() const { return bytes; }
+  bool SerializeToString(std::string*) const { return false; }
+  size_t bytes = 0;
+};
+
+TEST(TypedTest, AnAnswerThatCannotBeEncodedIsNeverAnEmptyOne) {
+  absl::Status status;
+  const UnaryDone done = [&](absl::Status ended, std::string) { status = ended; };
+  Reply(done, absl::OkStatus(), LargeMessage{size_t{1} << 31});
+  EXPECT_EQ(status, absl::ResourceExhaustedError(
+                        "grpc: trying to send message larger than max (2147483648 vs. "
+                        "2147483647)"));
+  Reply(done, absl::OkStatus(), LargeMessage{10});
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  Reply(done, absl::NotFoundError("k"), LargeMessage{size_t{1} << 31});
+  EXPECT_EQ(status, absl::NotFoundError("k"));
+}
+
 TEST(FramesTest, SplitsWhatWasJoinedAndRefusesWhatIsCut) {
   const std::string joined = FrameHeader(3) + "abc" + FrameHeader(0) + FrameHeader(1) + "d";
   std::vector<std::string> frames;

@@ -15,6 +15,7 @@
 namespace server {
 namespace {
 
+using etcdserverpb::TxnRequest;
 using raft::PublishOutcome;
 
 class FakeClock : public base::Clock {
@@ -160,6 +161,24 @@ TEST_F(ServicesTest, ABadRequestNeverEntersTheLog) {
   EXPECT_TRUE(replica_.commands.empty());
 }
 
+// Seen on etcd 3.7.1, member 6156c1793b18ae64: 1,572,839 bytes under "k" pass, one more does not.
+TEST_F(ServicesTest, TheLargestRequestIsEtcdsToTheByte) {
+  replica_.outcome = {PublishOutcome::Kind::kApplied, {absl::OkStatus(), ""}};
+  const auto fits = [&](uint64_t member_id, size_t value_bytes) {
+    const Gate gate(GateOptions{.member_id = member_id}, &replica_, &clock_);
+    etcdserverpb::InternalRaftRequest request;
+    *request.mutable_put() = PutOf("k");
+    request.mutable_put()->set_value(std::string(value_bytes, 'v'));
+    absl::Status status;
+    gate.Publish(call_, request, [&](absl::Status ended, std::string) { status = ended; });
+    return status.ok();
+  };
+  EXPECT_TRUE(fits(0x6156c1793b18ae64, 1'572'839));
+  EXPECT_FALSE(fits(0x6156c1793b18ae64, 1'572'840));
+  EXPECT_TRUE(fits(0x6156c1793b182e64, 1'572'840)) << "an id that is a byte shorter";
+  EXPECT_FALSE(fits(0x6156c1793b182e64, 1'572'841));
+}
+
 TEST_F(ServicesTest, EachOutcomeOfAPublishHasItsError) {
   const auto status_of = [&](PublishOutcome::Kind kind) {
     replica_.outcome.kind = kind;
@@ -211,6 +230,37 @@ TEST_F(ServicesTest, ATxnThatOnlyReadsIsNotPublished) {
   txn.add_compare()->set_key("k");
   EXPECT_EQ(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).status(),
             ErrorStatus(WireError::kTooManyOps));
+}
+
+TxnRequest TxnsInside(int depth) {
+  TxnRequest txn;
+  txn.add_success()->mutable_request_put()->set_key("k");
+  for (; depth > 1; --depth) {
+    TxnRequest outer;
+    outer.add_success()->mutable_request_txn()->Swap(&txn);
+    txn.Swap(&outer);
+  }
+  return txn;
+}
+
+TEST_F(ServicesTest, ATxnMayBeAsDeepAsItsOperationsAllowAndWhatIsDecodedTwiceIsDecodable) {
+  replica_.outcome = {PublishOutcome::Kind::kApplied, {absl::OkStatus(), ""}};
+  const KvService deep(&gate_, &state_, 128);
+  rpc::Registry registry;
+  deep.Register(&registry);
+  const auto ask = [&](int depth) {
+    absl::Status status;
+    std::get<rpc::UnaryHandler> (*registry.Find("/etcdserverpb.KV/Txn"))(
+        call_, TxnsInside(depth).SerializeAsString(),
+        [&](absl::Status ended, std::string) { status = ended; });
+    return status;
+  };
+  for (const int depth : {49, 50, 128}) EXPECT_TRUE(ask(depth).ok()) << depth;
+  EXPECT_EQ(replica_.commands.size(), 3u);
+  EXPECT_EQ(ask(129), ErrorStatus(WireError::kTooManyOps));
+  EXPECT_EQ(ask(400), ErrorStatus(WireError::kTooManyOps));
+  EXPECT_EQ(ask(9000).code(), absl::StatusCode::kInternal) << "not decoded at all";
+  EXPECT_EQ(replica_.commands.size(), 3u);
 }
 
 TEST_F(ServicesTest, HasleaderHearsAtOnceThatThereIsNone) {
@@ -292,6 +342,9 @@ TEST(ErrorsTest, EveryStoreErrorKeepsItsCodeAndText) {
     EXPECT_EQ(wire.message(), named.message());
   }
   EXPECT_EQ(FromStore(absl::DataLossError("disk")), absl::DataLossError("disk"));
+  EXPECT_EQ(FromStore(store::AppliedAnswerTooLarge(7)),
+            absl::ResourceExhaustedError("datum: the request was applied, but its answer is larger "
+                                         "than max (7 bytes) and is not sent"));
 }
 
 }  // namespace

@@ -19,6 +19,9 @@ class MachineDriver {
   static constexpr uint64_t kTerm = 4;
 
   MachineDriver() { Open(); }
+  explicit MachineDriver(uint64_t answer_bytes_max) : answer_bytes_max_(answer_bytes_max) {
+    Open();
+  }
 
   KvMachine* operator->() { return machine_.get(); }
 
@@ -116,11 +119,13 @@ class MachineDriver {
     options.cluster_id = 11;
     options.member_id = 22;
     options.flush_bytes = 1000;
+    options.answer_bytes_max = answer_bytes_max_;
     auto machine = KvMachine::Open(std::make_unique<MemoryEngine>(disk_), options);
     ASSERT_TRUE(machine.ok()) << machine.status();
     machine_ = *std::move(machine);
   }
 
+  const uint64_t answer_bytes_max_ = KvMachineOptions().answer_bytes_max;
   std::shared_ptr<MemoryDisk> disk_ = std::make_shared<MemoryDisk>();
   std::unique_ptr<KvMachine> machine_;
 };

@@ -128,7 +128,11 @@ TEST_F(TxnTest, ComparesOfNestedTxnsSeeTheStateBefore) {
   *nested->add_compare() = compare;
   AddPut(nested, "nested", "ran");
   const TxnResponse response = Answer(txn);
-  EXPECT_TRUE(response.responses(1).response_txn().succeeded());
+  const TxnResponse& inner = response.responses(1).response_txn();
+  EXPECT_TRUE(inner.succeeded());
+  EXPECT_TRUE(inner.has_header());
+  EXPECT_EQ(inner.header().revision(), 0) << "etcd 3.7.1 leaves it empty";
+  EXPECT_EQ(inner.responses(0).response_put().header().revision(), 4);
   EXPECT_EQ(driver_.Get("nested").kvs(0).value(), "ran");
 }
 
@@ -155,6 +159,33 @@ TEST_F(TxnTest, ARefusedOperationLeavesNoTrace) {
   EXPECT_EQ(driver_.Get("x").count(), 0);
   EXPECT_EQ(driver_->revision(), 3);
   EXPECT_EQ(driver_->state_hash(), hash);
+}
+
+TEST_F(TxnTest, AMissingLeaseIsNamedBeforeAMissingKey) {
+  InternalRaftRequest request;
+  request.mutable_put()->set_key("none");
+  request.mutable_put()->set_ignore_value(true);
+  request.mutable_put()->set_lease(99);
+  EXPECT_EQ(ErrorOf(driver_.Apply(request).status), Error::kLeaseNotFound);
+  TxnRequest txn;
+  *txn.add_success()->mutable_request_put() = request.put();
+  EXPECT_EQ(ErrorOf(Apply(txn).status), Error::kLeaseNotFound);
+  request.mutable_put()->set_lease(0);
+  EXPECT_EQ(ErrorOf(driver_.Apply(request).status), Error::kKeyNotFound);
+}
+
+TEST_F(TxnTest, WhatLiesDeepIsDecoded) {
+  for (const int depth : {49, 50, 128, 500}) {
+    TxnRequest txn;
+    AddPut(&txn, "deep", std::to_string(depth));
+    for (int i = 1; i < depth; ++i) {
+      TxnRequest outer;
+      outer.add_success()->mutable_request_txn()->Swap(&txn);
+      txn.Swap(&outer);
+    }
+    EXPECT_TRUE(Apply(txn).status.ok()) << depth;
+    EXPECT_EQ(driver_.Get("deep").kvs(0).value(), std::to_string(depth));
+  }
 }
 
 TEST_F(TxnTest, AReadOnlyTxnReadsOneMomentAndRefusesWrites) {

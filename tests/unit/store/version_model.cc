@@ -140,8 +140,8 @@ void VersionModel::Choose(const TxnRequest& txn, std::vector<bool>* branches) co
 }
 
 std::string VersionModel::CheckPut(const etcdserverpb::PutRequest& put) const {
-  if ((put.ignore_value() || put.ignore_lease()) && Find(put.key(), 0) == nullptr) return kNoKey;
   if (put.lease() != 0 && !leases_.contains(put.lease())) return kNoLease;
+  if ((put.ignore_value() || put.ignore_lease()) && Find(put.key(), 0) == nullptr) return kNoKey;
   return "";
 }
 
@@ -186,7 +186,7 @@ void VersionModel::Run(const TxnRequest& txn, const std::vector<bool>& branches,
       range->mutable_header()->set_revision(Now());
     }
   }
-  response->mutable_header()->set_revision(Now());
+  response->mutable_header();
 }
 
 void VersionModel::EndWrite() {
@@ -221,6 +221,7 @@ std::string VersionModel::Apply(const etcdserverpb::InternalRaftRequest& request
     etcdserverpb::TxnResponse response;
     next = 0;
     Run(request.txn(), branches, &next, &response);
+    response.mutable_header()->set_revision(Now());
     EndWrite();
     return response.SerializeAsString();
   }
