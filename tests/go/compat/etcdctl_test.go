@@ -50,8 +50,12 @@ func (c tool) run(stdin string, arguments ...string) result {
 	c.Helper()
 	deadline, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	command := exec.CommandContext(deadline, c.binary,
-		append([]string{"--endpoints=" + c.endpoint}, arguments...)...)
+	flags := []string{"--endpoints=" + c.endpoint}
+	if !strings.Contains(strings.Join(arguments, " "), "--command-timeout") {
+		// The default of two seconds is not for a machine that builds beside the tests.
+		flags = append(flags, "--dial-timeout=15s")
+	}
+	command := exec.CommandContext(deadline, c.binary, append(flags, arguments...)...)
 	command.Stdin = strings.NewReader(stdin)
 	var out, err bytes.Buffer
 	command.Stdout, command.Stderr = &out, &err

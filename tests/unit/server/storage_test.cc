@@ -101,6 +101,14 @@ TEST_F(StorageTest, AStateWithoutItsLogIsRefused) {
       << WhyNot();
 }
 
+TEST_F(StorageTest, ALostLogIsNotANewOne) {
+  ASSERT_TRUE(Open().ok());
+  std::filesystem::remove_all(config_.data_dir + "/log");
+  for (int start = 0; start < 2; ++start) {
+    EXPECT_NE(WhyNot().find("the log that was here is gone"), std::string::npos) << WhyNot();
+  }
+}
+
 TEST_F(StorageTest, ALogThatWasCutGoesOnBehindTheState) {
   {
     auto storage = Open();

@@ -4,8 +4,11 @@
 
 #include "raft/node/node.h"
 
+#include <atomic>
 #include <future>
 #include <memory>
+#include <thread>
+#include <vector>
 
 #include "base/time.h"
 #include "gtest/gtest.h"
@@ -155,6 +158,35 @@ TEST(NodeOptions, AreChecked) {
   EXPECT_TRUE(options.Validate().ok());
   options.election_timeout = 4 * options.heartbeat_interval;
   EXPECT_FALSE(options.Validate().ok());
+}
+
+// Whatever comes while the node stops is answered, and once.
+TEST(Node, AnswersEachCallerOnceThoughItStops) {
+  for (int round = 0; round < 20; ++round) {
+    Cluster cluster(1);
+    ASSERT_EQ(cluster.Publish(1, "first").kind, PublishOutcome::Kind::kApplied);
+    std::atomic<int> asked = 0;
+    std::atomic<int> answered = 0;
+    std::atomic<bool> stopped = false;
+    std::vector<std::thread> callers;
+    for (int caller = 0; caller < 4; ++caller) {
+      callers.emplace_back([&] {
+        const base::SystemClock clock;
+        while (!stopped) {
+          asked += 3;
+          const base::TimePoint deadline = clock.Now() + kPatience;
+          cluster.node(1).Publish("x", deadline, [&](PublishOutcome) { ++answered; });
+          cluster.node(1).ReadIndex(deadline, [&](ReadOutcome) { ++answered; });
+          cluster.node(1).LocalRead([&](ReadOutcome) { ++answered; });
+        }
+      });
+    }
+    while (answered < 100) std::this_thread::yield();
+    cluster.Stop();
+    stopped = true;
+    for (std::thread& caller : callers) caller.join();
+    EXPECT_EQ(answered, asked) << "round " << round;
+  }
 }
 
 }  // namespace
