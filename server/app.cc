@@ -182,7 +182,8 @@ void App::PublishAttributes() {
 void App::Upkeep() {
   base::Duration pause;
   do {
-    storage_->log->PrepareSegment();
+    const absl::Status spare = storage_->log->PrepareSegment();
+    LOG_IF(WARNING, !spare.ok()) << "no log segment could be made ahead: " << spare;
     const auto more = storage_->machine->CompactStep(kCompactStepRecords);
     LOG_IF(ERROR, !more.ok()) << "compaction in the background: " << more.status();
     storage_->machine->FlushIfDue(clock_.Now());

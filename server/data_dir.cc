@@ -51,17 +51,22 @@ absl::Status SyncParent(const std::string& path) {
   return failure == 0 ? absl::OkStatus() : Refused(path, failure);
 }
 
-// Below this a start would serve for a moment and then end in the middle of a write.
-constexpr uint64_t kFreeBytesMin = 64 << 20;
+// A new member writes two log segments ahead and makes two databases; one that was there before
+// needs no more than a little to say what it does. With less, a start would serve for a moment and
+// then end in the middle of a write.
+constexpr uint64_t kFreeBytesForANewMember = 192 << 20;
+constexpr uint64_t kFreeBytesToGoOn = 8 << 20;
 
 absl::Status CheckFreeSpace(const std::string& path) {
   struct statvfs facts = {};
   if (statvfs(path.c_str(), &facts) != 0) return Refused(path, errno);
+  const bool is_new = access((path + "/log").c_str(), F_OK) != 0;
+  const uint64_t wanted = is_new ? kFreeBytesForANewMember : kFreeBytesToGoOn;
   const uint64_t free_bytes = uint64_t{facts.f_bavail} * facts.f_frsize;
-  if (free_bytes >= kFreeBytesMin) return absl::OkStatus();
+  if (free_bytes >= wanted) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat(
       "data directory ", path, ": the disk has ", free_bytes >> 20, " MiB left; a member needs ",
-      kFreeBytesMin >> 20, " MiB to start. Nothing is lost: make room and start again"));
+      wanted >> 20, " MiB to start here. Nothing is lost: make room and start again"));
 }
 
 }  // namespace

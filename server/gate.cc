@@ -77,6 +77,7 @@ void Gate::Read(const rpc::Call& call, bool serializable,
   }
   const base::TimePoint deadline = DeadlineOf(call);
   auto done = [this, deadline, read = std::move(read)](raft::ReadOutcome outcome) {
+    if (stopping_) return read(ErrorStatus(WireError::kStopped));
     // Who asked has given up meanwhile: the scan would be for nobody.
     if (outcome == raft::ReadOutcome::kReady && clock_->Now() >= deadline) {
       outcome = raft::ReadOutcome::kTimedOut;

@@ -68,7 +68,8 @@ absl::Status Storage::CheckIdentity(const Config& config, const InitialCluster& 
                        " is new; joining a cluster that runs is not served yet"));
     }
     promises->SaveIdentity(NewIdentity(config, cluster));
-    return absl::OkStatus();
+    // meta/ lasts before log/ and state-N/ do: those without it would be taken for a loss.
+    return files.SyncDirectory(path);
   }
   const datum::disk::Identity& found = *promises->identity();
   if (found.cluster_id() != cluster.cluster_id || found.member_id() != cluster.self) {

@@ -78,7 +78,7 @@ absl::Status RaftLog::Load(RaftLogContents* contents) {
                                               ": the log that was here is gone, and with it what "
                                               "this member acknowledged"));
     }
-    PrepareSegment();
+    RETURN_IF_ERROR(PrepareSegment());
     StartSegment({});
   }
   for (size_t i = 0; i < names.size(); ++i) {
@@ -101,13 +101,16 @@ absl::Status RaftLog::RemoveUnfinishedSegment(std::vector<std::string>* names) {
   if (names->empty()) return absl::OkStatus();
   const std::string path = absl::StrCat(options_.directory, "/", names->back());
   ASSIGN_OR_RETURN(const std::unique_ptr<base::File> file, files_->Open(path, false));
+  ASSIGN_OR_RETURN(const std::string header, file->ReadAt(0, kSectorBytes));
+  if (DecodeHeader(header)) return absl::OkStatus();
   ASSIGN_OR_RETURN(const uint64_t size, file->Size());
   ASSIGN_OR_RETURN(const std::string bytes, file->ReadAt(0, size));
-  if (DecodeHeader(bytes)) return absl::OkStatus();
   if (bytes.size() > kSectorBytes &&
       bytes.find_first_not_of('\0', kSectorBytes) != std::string::npos) {
     return absl::OkStatus();
   }
+  // The only one of a log that was begun before is no beginning: Load refuses it, and it stays.
+  if (options_.must_exist && names->size() == 1) return absl::OkStatus();
   names->pop_back();
   return files_->Remove(path);
 }
@@ -270,18 +273,27 @@ std::string RaftLog::SegmentPath(uint64_t sequence) const {
   return absl::StrFormat("%s/%016x%s", options_.directory, sequence, kSuffix);
 }
 
-void RaftLog::PrepareSegment() {
+absl::Status RaftLog::PrepareSegment() {
   {
     std::lock_guard lock(spare_mutex_);
-    if (spare_ready_) return;
+    if (spare_ready_ || spare_refused_) return absl::OkStatus();
   }
   // Outside the lock: the log thread does not wait for this, it goes on in a file that grows.
-  auto file = files_->Open(absl::StrCat(options_.directory, "/", kSpareName), true);
-  OrDie(file.status());
-  OrDie(FillWithZeros(file->get(), 0, options_.segment_bytes));
-  OrDie((*file)->Sync());
+  const absl::Status made = MakeSpare();
   std::lock_guard lock(spare_mutex_);
-  spare_ready_ = true;
+  spare_ready_ = made.ok();
+  spare_refused_ = !made.ok();
+  return made;
+}
+
+absl::Status RaftLog::MakeSpare() {
+  const std::string path = absl::StrCat(options_.directory, "/", kSpareName);
+  ASSIGN_OR_RETURN(const std::unique_ptr<base::File> file, files_->Open(path, true));
+  absl::Status status = FillWithZeros(file.get(), 0, options_.segment_bytes);
+  if (status.ok()) status = file->Sync();
+  // What was written of it would only take room from those who need it.
+  if (!status.ok()) files_->Remove(path).IgnoreError();
+  return status;
 }
 
 void RaftLog::BeginAnew(LogPosition base) {
@@ -303,6 +315,7 @@ void RaftLog::StartSegment(LogPosition base) {
       OrDie(files_->Rename(absl::StrCat(options_.directory, "/", kSpareName), segment->path));
       spare_ready_ = false;
     }
+    spare_refused_ = false;
   }
   auto file = files_->Open(segment->path, true);
   OrDie(file.status());

@@ -71,8 +71,9 @@ class RaftLog final : public raft::LogStore {
   void BeginAnew(raft::LogPosition base);
 
   // Makes the file that the log will go on in when the current one is full, unless it is there.
-  // Without it Append makes a file that grows as it is written.
-  void PrepareSegment();
+  // Without it Append makes a file that grows as it is written; so an error here (a full disk, say)
+  // is no reason to end, and it is not tried again before the next segment is begun.
+  absl::Status PrepareSegment();
 
  private:
   struct Segment {
@@ -101,6 +102,7 @@ class RaftLog final : public raft::LogStore {
                            RaftLogContents* contents);
   absl::Status CutTornTail(const std::string& bytes, uint64_t offset, RaftLogContents* contents);
   absl::Status Corruption(uint64_t offset, const std::string& what) const;
+  absl::Status MakeSpare();
   void AddPoint(raft::Index first, uint64_t offset, uint64_t bytes);
   void StartSegment(raft::LogPosition base);
   std::string SegmentPath(uint64_t sequence) const;
@@ -124,6 +126,7 @@ class RaftLog final : public raft::LogStore {
 
   std::mutex spare_mutex_;
   bool spare_ready_ = false;
+  bool spare_refused_ = false;
 };
 
 }  // namespace store

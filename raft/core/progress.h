@@ -35,8 +35,8 @@ struct Progress {
 
   // Probe: a question is out; asked again at the next sign of life.
   bool probe_sent = false;
-  // The entries at next_index were asked of the disk.
-  bool fetching = false;
+  // The entries from here on were asked of the disk. 0: none are.
+  Index fetching;
   // Replicate: the window, oldest first, and the sum of its bytes.
   std::deque<InFlight> in_flight;
   size_t in_flight_bytes = 0;
@@ -58,7 +58,7 @@ struct Progress {
     state = State::kProbe;
     next_index = match_index + 1;
     probe_sent = false;
-    fetching = false;
+    fetching = Index{};
     in_flight.clear();
     in_flight_bytes = 0;
   }

@@ -42,8 +42,10 @@ void Core::SendAppends(NodeId peer, Progress* progress) {
 // One message with entries from next_index on. False if they have to come from the disk first.
 bool Core::SendEntries(NodeId peer, Progress* progress) {
   if (!log_.InMemory(progress->next_index)) {
-    if (!progress->fetching) effects_->fetches.push_back({peer, progress->next_index});
-    progress->fetching = true;
+    if (progress->fetching != progress->next_index) {
+      progress->fetching = progress->next_index;
+      effects_->fetches.push_back({peer, progress->next_index});
+    }
     return false;
   }
   AppendEntries append;
@@ -74,9 +76,11 @@ void Core::OnFetched(Fetched fetched) {
   auto found = progress_.find(fetched.peer);
   if (!is_leader() || found == progress_.end()) return;
   Progress& progress = found->second;
-  if (!progress.fetching || progress.next_index != fetched.from) return;
-  progress.fetching = false;
+  if (progress.fetching != fetched.from) return;
+  progress.fetching = Index{};
   if (progress.state != Progress::State::kReplicate || fetched.entries.empty()) return;
+  // An answer of the peer was quicker than the disk: it wants others now.
+  if (progress.next_index != fetched.from) return SendAppends(fetched.peer, &progress);
 
   AppendEntries append;
   const Index prev = fetched.from - 1;

@@ -80,8 +80,9 @@ void Driver::Take(InboxItem item) {
   if (auto* publish = std::get_if<WaitingPublish>(&item)) {
     Hold(std::move(*publish));
   } else if (auto* read = std::get_if<WaitingRead>(&item)) {
-    if (reads_.size() >= options_.inbox_publishes_max) {
-      read_answers_.push_back([done = std::move(read->done)] { done(ReadOutcome::kRefused); });
+    // Those that may be served already and wait for a read thread count as well.
+    if (reads_.size() + parts_.reads->size() >= options_.inbox_publishes_max) {
+      answers_.push_back([done = std::move(read->done)] { done(ReadOutcome::kRefused); });
     } else {
       reads_.Add(std::move(*read));
     }
@@ -186,7 +187,7 @@ void Driver::Expire() {
   }
   held_publishes_.erase(expired, held_publishes_.end());
   reads_.AskStaleAgain(now_ - kReadPatienceHeartbeats * options_.heartbeat_interval);
-  reads_.TakeExpired(now_, core_.leader() != kNobody, &read_answers_);
+  reads_.TakeExpired(now_, core_.leader() != kNobody, &answers_);
 }
 
 void Driver::StopAll() {
@@ -203,7 +204,7 @@ void Driver::StopAll() {
   for (WaitingPublish& waiting : std::exchange(held_publishes_, {})) {
     Answer(std::move(waiting.done), PublishOutcome::Kind::kDropped);
   }
-  reads_.TakeAll(ReadOutcome::kStopped, &read_answers_);
+  reads_.TakeAll(ReadOutcome::kStopped, &answers_);
   HandOutAnswers();
 }
 

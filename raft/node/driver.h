@@ -38,9 +38,9 @@ class Driver {
     LogWriter* log_writer;
     Applier* applier;
     PublishTable* publishes;
-    AnswerQueue* answers;  // of publishes
-    AnswerQueue* reads;    // of reads: each may go on to a long scan of the state
-    AnswerQueue* fetches;  // of log entries from the disk, at most one a peer
+    AnswerQueue* answers;  // of publishes, and refusals of reads
+    AnswerQueue* reads;    // of reads that may be served: each may go on to a long scan
+    AnswerQueue* fetches;  // of log entries from the disk, one a peer that is still wanted
   };
 
   Driver(const NodeOptions& options, NodeStart start, const Parts& parts, base::TimePoint now,

@@ -162,7 +162,7 @@ std::unique_ptr<SimNode::Running> SimNode::Load() {
     return nullptr;
   }
   running->log = *std::move(log);
-  if (world_->random()->Chance(0.5)) running->log->PrepareSegment();
+  if (world_->random()->Chance(0.5)) running->log->PrepareSegment().IgnoreError();
 
   durable_terms_.resize(contents.last_index.value());
   for (size_t run = 0; run < contents.term_runs.size(); ++run) {

@@ -123,7 +123,9 @@ TEST_F(RaftLogTest, ReadsAcrossOverwritesAndSegments) {
   std::vector<EntryRef> model;
   base::Random random(3);
   for (int i = 0; i < 400; ++i) {
-    if (random.Chance(0.1)) log_->PrepareSegment();
+    if (random.Chance(0.1)) {
+      ASSERT_TRUE(log_->PrepareSegment().ok());
+    }
     // Now and then a new leader replaces the last few entries.
     const size_t cut = random.Chance(0.1) ? random.Below(5) : 0;
     model.resize(model.size() - std::min(cut, model.size()));

@@ -183,6 +183,40 @@ TEST_F(CoreTest, AFollowerAcknowledgesAfterTheDiskAndAppliesWhatItHas) {
   EXPECT_EQ(effects.apply.size(), 1u);
 }
 
+// Entries were asked of the disk for a peer that turned out to need later ones: it gets those.
+TEST_F(CoreTest, AFetchThatIsOvertakenHoldsUpNobody) {
+  CoreStart start;
+  start.hard_state = {Term(1), std::nullopt};
+  start.log = Log({}, {{Term(1), Index(1)}}, Index(10), {});  // all of it on the disk only
+  start.applied = Index(10);
+  Core core = MakeCore({kSelf, kPeer}, std::move(start));
+  PastLeaderDue(&core);
+  Effects effects = Step(&core, From(kPeer, 1, RequestVoteReply{true, Term(2), true}));
+  Step(&core, Persisted{effects.write});
+  Step(&core, From(kPeer, 2, RequestVoteReply{false, Term(2), true}));
+  ASSERT_EQ(core.role(), Role::kLeader);
+
+  Step(&core, From(kPeer, 2, AppendEntriesReply{false, {}, Index(10), {Term(1), Index(4)}}));
+  effects = Step(&core, From(kPeer, 2, AppendEntriesReply{true, Index(4), {}, {}}));
+  ASSERT_EQ(effects.fetches.size(), 1u);
+  EXPECT_EQ(effects.fetches[0].from, Index(5));
+  // A late answer: the peer has up to 8.
+  effects = Step(&core, From(kPeer, 2, AppendEntriesReply{true, Index(8), {}, {}}));
+  ASSERT_EQ(effects.fetches.size(), 1u);
+  EXPECT_EQ(effects.fetches[0].from, Index(9));
+
+  const auto entry = [](uint64_t index) {
+    auto made = std::make_shared<Entry>();
+    made->term = Term(1);
+    made->index = Index(index);
+    return made;
+  };
+  EXPECT_TRUE(Step(&core, Fetched{kPeer, Index(5), {entry(5)}}).send_now.empty());
+  effects = Step(&core, Fetched{kPeer, Index(9), {entry(9), entry(10)}});
+  ASSERT_FALSE(effects.send_now.empty());
+  EXPECT_EQ(std::get<AppendEntries>(effects.send_now[0].message).entries.size(), 2u);
+}
+
 TEST_F(CoreTest, TimeThatGoesBackIsNotHeard) {
   Core core = MakeCore({kSelf, kPeer, kOther});
   PastLeaderDue(&core);
