@@ -180,7 +180,7 @@ absl::Status RaftLog::LoadRecords(std::string_view records, uint32_t count, uint
       return Corruption(offset, absl::StrCat("entry ", entry->index.value(), " follows entry ",
                                              last_index_.value()));
     }
-    if (i == 0) AddPoint(entry->index, offset, 0);
+    if (i == 0) AddPoint(entry->index, offset);
     if (entry->index <= last_index_) {
       CutTermRuns(entry->index, &contents->term_runs);
       while (!contents->tail.empty() && contents->tail.back()->index >= entry->index) {
@@ -222,7 +222,7 @@ absl::Status RaftLog::Corruption(uint64_t offset, const std::string& what) const
       absl::StrCat("raft log: ", segments_.back()->path, ": offset ", offset, ": ", what));
 }
 
-void RaftLog::AddPoint(Index first, uint64_t offset, uint64_t bytes) {
+void RaftLog::AddPoint(Index first, uint64_t offset) {
   const bool overwrites = first <= last_index_;
   if (overwrites) points_.erase(points_.lower_bound(first), points_.end());
   if (overwrites || points_.empty() || bytes_since_point_ >= kPointSpacingBytes ||
@@ -230,7 +230,6 @@ void RaftLog::AddPoint(Index first, uint64_t offset, uint64_t bytes) {
     points_[first] = {segments_.size() - 1, offset};
     bytes_since_point_ = 0;
   }
-  bytes_since_point_ += bytes;
 }
 
 void RaftLog::Append(std::span<const EntryRef> entries) {
@@ -258,7 +257,8 @@ void RaftLog::Append(std::span<const EntryRef> entries) {
   for (size_t i = 1; i < entries.size(); ++i) {
     CHECK_EQ(entries[i]->index, entries[i - 1]->index + 1);
   }
-  AddPoint(entries.front()->index, end_, bytes);
+  AddPoint(entries.front()->index, end_);
+  bytes_since_point_ += bytes;
   last_index_ = entries.back()->index;
   end_ += bytes;
 }

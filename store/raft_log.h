@@ -103,7 +103,8 @@ class RaftLog final : public raft::LogStore {
   absl::Status CutTornTail(const std::string& bytes, uint64_t offset, RaftLogContents* contents);
   absl::Status Corruption(uint64_t offset, const std::string& what) const;
   absl::Status MakeSpare();
-  void AddPoint(raft::Index first, uint64_t offset, uint64_t bytes);
+  // A batch whose first entry is `first` begins at `offset`; its bytes are counted by the caller.
+  void AddPoint(raft::Index first, uint64_t offset);
   void StartSegment(raft::LogPosition base);
   std::string SegmentPath(uint64_t sequence) const;
 
