@@ -18,6 +18,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 )
 
 // ServerVariable names the environment variable with the path of the server's binary.
@@ -268,9 +269,11 @@ func isLeader(parent context.Context, member *Member) bool {
 	return err == nil && status.Leader != 0 && status.Leader == status.Header.MemberId
 }
 
-// Connect is a clientv3 client of these endpoints.
+// Connect is a clientv3 client of these endpoints. It says nothing of each attempt that failed:
+// members that are killed make thousands.
 func Connect(endpoints ...string) (*clientv3.Client, error) {
-	return clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: 5 * time.Second})
+	return clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: 5 * time.Second,
+		Logger: zap.NewNop()})
 }
 
 // Close kills what runs and removes the directory (DATUM_KEEP_CLUSTERS=1 leaves it there).

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fault
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Disk is an ext4 file system of its own in an image file. The loop device writes past the page
+// cache, so the image holds what the file system wrote to its disk, and nothing else. Needs root.
+type Disk struct {
+	Image  string
+	Path   string // where it is mounted
+	device string
+}
+
+// Where all disks of this process are.
+func diskRoot() string { return fmt.Sprintf("/tmp/%s-disks-%d", ownedPrefix, os.Getpid()) }
+
+// NewDisk makes and mounts an empty one.
+func NewDisk(name string, megabytes int) (*Disk, error) {
+	SweepDisks()
+	root := diskRoot()
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return nil, err
+	}
+	disk := &Disk{Image: filepath.Join(root, name+".img"), Path: filepath.Join(root, name)}
+	if err := run("truncate", "-s", fmt.Sprintf("%dM", megabytes), disk.Image); err != nil {
+		return nil, err
+	}
+	// The inode tables are written now: later, the kernel would do it beside the test.
+	if err := run("mkfs.ext4", "-q", "-F", "-m", "0",
+		"-E", "lazy_itable_init=0,lazy_journal_init=0", disk.Image); err != nil {
+		return nil, err
+	}
+	return disk, disk.mount()
+}
+
+// OpenImage mounts an image that is there, as a copy taken of another's: ext4 replays its journal.
+func OpenImage(image string) (*Disk, error) {
+	disk := &Disk{Image: image, Path: strings.TrimSuffix(image, ".img")}
+	return disk, disk.mount()
+}
+
+func (d *Disk) mount() error {
+	if err := os.MkdirAll(d.Path, 0o755); err != nil {
+		return err
+	}
+	device, err := exec.Command("losetup", "--find", "--show", "--direct-io=on", d.Image).Output()
+	if err != nil {
+		return fmt.Errorf("losetup %s: %w", d.Image, err)
+	}
+	d.device = strings.TrimSpace(string(device))
+	return run("mount", "-t", "ext4", d.device, d.Path)
+}
+
+// Freeze lets every write and sync wait until Thaw.
+func (d *Disk) Freeze() error { return run("fsfreeze", "--freeze", d.Path) }
+
+// Thaw ends a Freeze.
+func (d *Disk) Thaw() error { return run("fsfreeze", "--unfreeze", d.Path) }
+
+// CopyImage copies the image as it is at this moment or within the milliseconds of the copy;
+// sparse, so that it takes no longer than what was written.
+func (d *Disk) CopyImage(to string) error {
+	return run("cp", "--sparse=always", "--reflink=auto", d.Image, to)
+}
+
+// Free is what may still be written, in bytes.
+func (d *Disk) Free() (int64, error) {
+	var status syscall.Statfs_t
+	if err := syscall.Statfs(d.Path, &status); err != nil {
+		return 0, err
+	}
+	return int64(status.Bavail) * status.Bsize, nil
+}
+
+// Fill writes a file that leaves `free` bytes of the disk.
+func (d *Disk) Fill(free int64) error {
+	now, err := d.Free()
+	if err != nil {
+		return err
+	}
+	if now <= free {
+		return nil
+	}
+	return run("fallocate", "-l", fmt.Sprint(now-free), filepath.Join(d.Path, "filler"))
+}
+
+// Empty removes what Fill wrote.
+func (d *Disk) Empty() error {
+	err := os.Remove(filepath.Join(d.Path, "filler"))
+	if os.IsNotExist(err) {
+		return nil
+	}
+	return err
+}
+
+// Close unmounts it and removes the image.
+func (d *Disk) Close() error {
+	_ = d.Thaw()
+	err := run("umount", d.Path)
+	if detach := run("losetup", "--detach", d.device); err == nil {
+		err = detach
+	}
+	_ = os.Remove(d.Image)
+	_ = os.Remove(d.Path)
+	_ = os.Remove(diskRoot()) // once it is empty
+	return err
+}
+
+// SweepDisks unmounts and removes what dead processes left behind.
+func SweepDisks() {
+	roots, _ := filepath.Glob("/tmp/" + ownedPrefix + "-disks-*")
+	for _, root := range roots {
+		var pid int
+		if _, err := fmt.Sscanf(filepath.Base(root), ownedPrefix+"-disks-%d", &pid); err != nil ||
+			alive(pid) {
+			continue
+		}
+		images, _ := filepath.Glob(filepath.Join(root, "*.img"))
+		for _, image := range images {
+			path := strings.TrimSuffix(image, ".img")
+			_ = run("fsfreeze", "--unfreeze", path)
+			_ = run("umount", path)
+			devices, _ := exec.Command("losetup", "--noheadings", "--output", "NAME",
+				"--associated", image).Output()
+			for _, device := range strings.Fields(string(devices)) {
+				_ = run("losetup", "--detach", device)
+			}
+		}
+		_ = os.RemoveAll(root)
+	}
+}
