@@ -5,12 +5,9 @@ package fault
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
-
-	"datum.dev/tests/launcher"
 )
 
 // FailoverOptions say what MeasureFailover does.
@@ -26,33 +23,27 @@ type FailoverOptions struct {
 type failure struct {
 	name   string
 	words  string
-	begin  func(*failoverCluster, int) error
-	mend   func(*failoverCluster, int) error
+	begin  func(*Rig, int) error
+	mend   func(*Rig, int) error
 	target time.Duration
 }
 
-type failoverCluster struct {
-	*launcher.Cluster
-	network *Network
-	disks   []*Disk
-}
-
-func restart(c *failoverCluster, i int) error { return c.Member(i).Restart() }
-func heal(c *failoverCluster, i int) error    { return c.network.HealAll() }
+func restart(c *Rig, i int) error { return c.Member(i).Restart() }
+func heal(c *Rig, i int) error    { return c.network.HealAll() }
 
 var failures = []failure{
-	{"kill", "kill -9", func(c *failoverCluster, i int) error { return c.Member(i).Kill9() },
+	{"kill", "kill -9", func(c *Rig, i int) error { return c.Member(i).Kill9() },
 		restart, 600 * time.Millisecond},
-	{"term", "SIGTERM", func(c *failoverCluster, i int) error { return c.Member(i).Stop() },
+	{"term", "SIGTERM", func(c *Rig, i int) error { return c.Member(i).Stop() },
 		restart, 50 * time.Millisecond},
-	{"stop", "SIGSTOP", func(c *failoverCluster, i int) error { return c.Member(i).Pause() },
-		func(c *failoverCluster, i int) error { return c.Member(i).Resume() }, time.Second},
-	{"isolated", "isolated", func(c *failoverCluster, i int) error { return c.network.Isolate(i) },
+	{"stop", "SIGSTOP", func(c *Rig, i int) error { return c.Member(i).Pause() },
+		func(c *Rig, i int) error { return c.Member(i).Resume() }, time.Second},
+	{"isolated", "isolated", func(c *Rig, i int) error { return c.network.Isolate(i) },
 		heal, time.Second},
-	{"deaf", "deaf", func(c *failoverCluster, i int) error { return c.network.Deafen(i) },
+	{"deaf", "deaf", func(c *Rig, i int) error { return c.network.Deafen(i) },
 		heal, time.Second},
-	{"frozen", "frozen disk", func(c *failoverCluster, i int) error { return c.disks[i].Freeze() },
-		func(c *failoverCluster, i int) error { return c.disks[i].Thaw() }, time.Second},
+	{"frozen", "frozen disk", func(c *Rig, i int) error { return c.disks[i].Freeze() },
+		func(c *Rig, i int) error { return c.disks[i].Thaw() }, time.Second},
 }
 
 // FailureNames are the kinds that there are.
@@ -107,11 +98,12 @@ func report(server string, failure failure, gaps []time.Duration) bool {
 }
 
 func measure(failure failure, binary string, options FailoverOptions) ([]time.Duration, error) {
-	cluster, err := startFailoverCluster(binary, options.Flags)
+	// Each member has its own namespace and disk, whatever fails: all kinds are measured alike.
+	cluster, err := NewRig(binary, false, options.Flags...)
 	if err != nil {
 		return nil, err
 	}
-	defer cluster.end()
+	defer cluster.End()
 	load, err := StartLoad(cluster.Cluster, 4, 10*time.Millisecond)
 	if err != nil {
 		return nil, err
@@ -129,7 +121,7 @@ func measure(failure failure, binary string, options FailoverOptions) ([]time.Du
 	return gaps, nil
 }
 
-func oneRound(cluster *failoverCluster, load *Load, failure failure) (time.Duration, error) {
+func oneRound(cluster *Rig, load *Load, failure failure) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	leader, err := cluster.Leader(ctx)
@@ -152,86 +144,4 @@ func oneRound(cluster *failoverCluster, load *Load, failure failure) (time.Durat
 	}
 	time.Sleep(1500 * time.Millisecond)
 	return gap, nil
-}
-
-// level waits until every member answers a linearizable read.
-func level(ctx context.Context, cluster *launcher.Cluster) error {
-	for _, member := range cluster.Members {
-		client, err := launcher.Connect(member.Endpoint())
-		if err != nil {
-			return err
-		}
-		err = untilDone(ctx, func(ctx context.Context) error {
-			_, err := client.Get(ctx, "x")
-			return err
-		})
-		client.Close()
-		if err != nil {
-			return fmt.Errorf("%s does not answer again: %w", member.Name, err)
-		}
-	}
-	return nil
-}
-
-// untilDone tries again, each time for a second, until it is done or the time is over.
-func untilDone(ctx context.Context, try func(ctx context.Context) error) error {
-	for {
-		attempt, cancel := context.WithTimeout(ctx, time.Second)
-		err := try(attempt)
-		cancel()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-// Each member has its own namespace and its own disk, whatever fails: all are measured alike.
-func startFailoverCluster(binary string, flags []string) (*failoverCluster, error) {
-	cluster := &failoverCluster{}
-	var err error
-	if cluster.network, err = NewNetwork(3); err != nil {
-		return nil, err
-	}
-	var places []launcher.Place
-	for i := 0; i < 3; i++ {
-		disk, err := NewDisk(fmt.Sprintf("failover%d", i), 1024)
-		if err != nil {
-			cluster.end()
-			return nil, err
-		}
-		cluster.disks = append(cluster.disks, disk)
-		place := cluster.network.Place(i)
-		place.Directory = disk.Path
-		places = append(places, place)
-	}
-	cluster.Cluster, err = launcher.StartWith(launcher.Options{
-		Members: 3, Binary: binary, Flags: flags, Places: places})
-	if err != nil {
-		cluster.end()
-		return nil, err
-	}
-	return cluster, nil
-}
-
-func (c *failoverCluster) end() {
-	for _, disk := range c.disks {
-		_ = disk.Thaw() // who is killed on a frozen disk does not end
-	}
-	if c.Cluster != nil {
-		if os.Getenv("DATUM_KEEP_CLUSTERS") != "" {
-			fmt.Println("logs are in", c.Home())
-		}
-		c.Cluster.Close()
-	}
-	for _, disk := range c.disks {
-		if err := disk.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, "fault:", err)
-		}
-	}
-	c.network.Close()
 }

@@ -38,6 +38,8 @@ func dispatch(verb string, arguments []string) int {
 	switch verb {
 	case "failover":
 		good, err = failover(arguments)
+	case "nemesis":
+		good, err = nemesis(arguments)
 	default:
 		fmt.Fprintf(os.Stderr, "fault: there is no verb %q\n", verb)
 		return 2
@@ -80,6 +82,27 @@ func failover(arguments []string) (bool, error) {
 		options.Order = append(options.Order, "etcd")
 	}
 	return fault.MeasureFailover(options)
+}
+
+func nemesis(arguments []string) (bool, error) {
+	flags := flag.NewFlagSet("nemesis", flag.ExitOnError)
+	server := flags.String("server", os.Getenv(launcher.ServerVariable), "our server's binary")
+	minutes := flags.Float64("minutes", 30, "how long faults come")
+	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()%1_000_000), "of the schedule")
+	local := flags.Bool("local", os.Geteuid() != 0, "without what needs root: namespaces, disks")
+	only := flags.String("only", "",
+		"the faults that may come, separated by commas: "+strings.Join(fault.FaultNames(), ","))
+	extra := flags.String("flags", "", "further flags of every member, separated by blanks")
+	_ = flags.Parse(arguments)
+	options := fault.NemesisOptions{Binary: *server, Flags: strings.Fields(*extra), Seed: *seed,
+		Local: *local, Length: time.Duration(*minutes * float64(time.Minute)),
+		Print: func(format string, arguments ...any) {
+			fmt.Printf(time.Now().Format("15:04:05 ")+format+"\n", arguments...)
+		}}
+	if *only != "" {
+		options.Only = strings.Split(*only, ",")
+	}
+	return true, fault.RunNemesis(options)
 }
 
 // Only the first set of flags, the one that is the product's, must hold.
