@@ -11,7 +11,7 @@ import (
 	"syscall"
 )
 
-// Disk is an ext4 file system of its own in an image file. The loop device writes past the page
+// Disk is a file system of its own in an image file. The loop device writes past the page
 // cache, so the image holds what the file system wrote to its disk, and nothing else. Needs root.
 type Disk struct {
 	Image  string
@@ -25,7 +25,29 @@ func diskRoot() string { return fmt.Sprintf("/tmp/%s-disks-%d", ownedPrefix, os.
 // NewDisk makes and mounts an empty one.
 func NewDisk(name string, megabytes int) (*Disk, error) {
 	SweepDisks()
-	root := diskRoot()
+	return newDiskIn(diskRoot(), name, megabytes, "ext4", "-F", "-m", "0",
+		// The inode tables are written now: later, the kernel would do it beside the test.
+		"-E", "lazy_itable_init=0,lazy_journal_init=0")
+}
+
+// Shelf is a disk for the images of others, of which copies are then taken in one moment (XFS
+// shares the blocks of a file with its copy).
+type Shelf struct{ *Disk }
+
+// NewShelf makes an empty one. Needs mkfs.xfs (Debian package xfsprogs).
+func NewShelf(name string, megabytes int) (Shelf, error) {
+	SweepDisks()
+	disk, err := newDiskIn(diskRoot(), name, megabytes, "xfs", "-m", "reflink=1")
+	return Shelf{disk}, err
+}
+
+// NewDisk makes and mounts an empty disk whose image lies on the shelf.
+func (s Shelf) NewDisk(name string, megabytes int) (*Disk, error) {
+	return newDiskIn(s.Path, name, megabytes, "ext4", "-F", "-m", "0",
+		"-E", "lazy_itable_init=0,lazy_journal_init=0")
+}
+
+func newDiskIn(root, name string, megabytes int, fileSystem string, options ...string) (*Disk, error) {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return nil, err
 	}
@@ -33,17 +55,9 @@ func NewDisk(name string, megabytes int) (*Disk, error) {
 	if err := run("truncate", "-s", fmt.Sprintf("%dM", megabytes), disk.Image); err != nil {
 		return nil, err
 	}
-	// The inode tables are written now: later, the kernel would do it beside the test.
-	if err := run("mkfs.ext4", "-q", "-F", "-m", "0",
-		"-E", "lazy_itable_init=0,lazy_journal_init=0", disk.Image); err != nil {
+	if err := run("mkfs."+fileSystem, append(append([]string{"-q"}, options...), disk.Image)...); err != nil {
 		return nil, err
 	}
-	return disk, disk.mount()
-}
-
-// OpenImage mounts an image that is there, as a copy taken of another's: ext4 replays its journal.
-func OpenImage(image string) (*Disk, error) {
-	disk := &Disk{Image: image, Path: strings.TrimSuffix(image, ".img")}
 	return disk, disk.mount()
 }
 
@@ -56,7 +70,32 @@ func (d *Disk) mount() error {
 		return fmt.Errorf("losetup %s: %w", d.Image, err)
 	}
 	d.device = strings.TrimSpace(string(device))
-	return run("mount", "-t", "ext4", d.device, d.Path)
+	return run("mount", d.device, d.Path)
+}
+
+func (d *Disk) unmount() error {
+	err := run("umount", d.Path)
+	if detach := run("losetup", "--detach", d.device); err == nil {
+		err = detach
+	}
+	return err
+}
+
+// KeepMoment copies the image of a disk on a shelf as it is in this moment, while it is written.
+func (d *Disk) KeepMoment() error {
+	return run("cp", "--reflink=always", d.Image, d.Image+".moment")
+}
+
+// BackToMoment makes the disk what KeepMoment kept, as after a power cut: ext4 replays its
+// journal. Nobody may have files open on it.
+func (d *Disk) BackToMoment() error {
+	if err := d.unmount(); err != nil {
+		return err
+	}
+	if err := os.Rename(d.Image+".moment", d.Image); err != nil {
+		return err
+	}
+	return d.mount()
 }
 
 // Freeze lets every write and sync wait until Thaw.
@@ -64,12 +103,6 @@ func (d *Disk) Freeze() error { return run("fsfreeze", "--freeze", d.Path) }
 
 // Thaw ends a Freeze.
 func (d *Disk) Thaw() error { return run("fsfreeze", "--unfreeze", d.Path) }
-
-// CopyImage copies the image as it is at this moment or within the milliseconds of the copy;
-// sparse, so that it takes no longer than what was written.
-func (d *Disk) CopyImage(to string) error {
-	return run("cp", "--sparse=always", "--reflink=auto", d.Image, to)
-}
 
 // Free is what may still be written, in bytes.
 func (d *Disk) Free() (int64, error) {
@@ -103,11 +136,8 @@ func (d *Disk) Empty() error {
 
 // Close unmounts it and removes the image.
 func (d *Disk) Close() error {
-	_ = d.Thaw()
-	err := run("umount", d.Path)
-	if detach := run("losetup", "--detach", d.device); err == nil {
-		err = detach
-	}
+	_ = run("fsfreeze", "--unfreeze", d.Path)
+	err := d.unmount()
 	_ = os.Remove(d.Image)
 	_ = os.Remove(d.Path)
 	_ = os.Remove(diskRoot()) // once it is empty
@@ -123,8 +153,9 @@ func SweepDisks() {
 			alive(pid) {
 			continue
 		}
+		onShelves, _ := filepath.Glob(filepath.Join(root, "*", "*.img"))
 		images, _ := filepath.Glob(filepath.Join(root, "*.img"))
-		for _, image := range images {
+		for _, image := range append(onShelves, images...) {
 			path := strings.TrimSuffix(image, ".img")
 			_ = run("fsfreeze", "--unfreeze", path)
 			_ = run("umount", path)

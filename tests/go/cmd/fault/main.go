@@ -40,6 +40,8 @@ func dispatch(verb string, arguments []string) int {
 		good, err = failover(arguments)
 	case "nemesis":
 		good, err = nemesis(arguments)
+	case "power":
+		good, err = power(arguments)
 	default:
 		fmt.Fprintf(os.Stderr, "fault: there is no verb %q\n", verb)
 		return 2
@@ -96,13 +98,25 @@ func nemesis(arguments []string) (bool, error) {
 	_ = flags.Parse(arguments)
 	options := fault.NemesisOptions{Binary: *server, Flags: strings.Fields(*extra), Seed: *seed,
 		Local: *local, Length: time.Duration(*minutes * float64(time.Minute)),
-		Print: func(format string, arguments ...any) {
-			fmt.Printf(time.Now().Format("15:04:05 ")+format+"\n", arguments...)
-		}}
+		Print: printWithTime}
 	if *only != "" {
 		options.Only = strings.Split(*only, ",")
 	}
 	return true, fault.RunNemesis(options)
+}
+
+func power(arguments []string) (bool, error) {
+	flags := flag.NewFlagSet("power", flag.ExitOnError)
+	server := flags.String("server", os.Getenv(launcher.ServerVariable), "our server's binary")
+	rounds := flags.Int("rounds", 10, "how often the power goes")
+	seed := flags.Uint64("seed", 1, "of the moments")
+	_ = flags.Parse(arguments)
+	return true, fault.LosePower(fault.PowerOptions{Binary: *server, Rounds: *rounds, Seed: *seed,
+		Print: printWithTime})
+}
+
+func printWithTime(format string, arguments ...any) {
+	fmt.Printf(time.Now().Format("15:04:05 ")+format+"\n", arguments...)
 }
 
 // Only the first set of flags, the one that is the product's, must hold.
