@@ -18,7 +18,9 @@ type PowerOptions struct {
 	Flags  []string
 	Rounds int
 	Seed   uint64
-	Print  func(format string, arguments ...any)
+	// Further variables of each server's environment.
+	Environment []string
+	Print       func(format string, arguments ...any)
 }
 
 const powerWriters = 16
@@ -61,7 +63,7 @@ func LosePower(options PowerOptions) error {
 			return err
 		}
 		disks = append(disks, disk)
-		places = append(places, launcher.Place{Directory: disk.Path})
+		places = append(places, launcher.Place{Directory: disk.Path, Environment: options.Environment})
 	}
 	cluster, err := launcher.StartWith(launcher.Options{
 		Members: 3, Binary: options.Binary, Flags: options.Flags, Places: places})
