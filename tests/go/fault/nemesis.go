@@ -26,14 +26,16 @@ type NemesisOptions struct {
 	Seed   uint64
 	Local  bool     // no namespaces, no disks: needs no root
 	Only   []string // the faults that may come; none = all that can
-	Print  func(format string, arguments ...any)
+	// Plants a bug: clients read what the member has, without asking the leader.
+	StaleReads bool
+	Print      func(format string, arguments ...any)
 }
 
 const (
-	nemesisClients = 12
+	nemesisClients = 15
 	keysOfARound   = 6
 	// The heaviest that a client asks: the machine has faults to carry out too.
-	pauseOfAClient = 3 * time.Millisecond
+	pauseOfAClient = 2 * time.Millisecond
 	// Longer than an operation of the round before can take.
 	settled          = clientPatience + time.Second
 	clientPatience   = 3 * time.Second
@@ -71,6 +73,7 @@ func RunNemesis(options NemesisOptions) error {
 	n := &nemesis{options: options, random: rand.New(rand.NewPCG(options.Seed, 0)),
 		recorder: linearizability.NewRecorder(),
 		ledger:   ledger{acknowledged: map[string]string{}}}
+	n.recorder.StaleReads = options.StaleReads
 	options.Print("seed %d, %v", options.Seed, options.Length)
 	var err error
 	if n.rig, err = NewRig(options.Binary, options.Local, options.Flags...); err != nil {
@@ -242,7 +245,7 @@ func (n *nemesis) takeAndCheck() string {
 	if len(verdict.Undecided) > 0 {
 		n.violations = append(n.violations, fmt.Sprintf("the search on %v did not end", verdict.Undecided))
 	}
-	return fmt.Sprintf("before: %d operations, %d answered, %d unknown, linearizable", len(now),
+	return fmt.Sprintf("checked %d operations, %d answered, %d unknown, linearizable", len(now),
 		acknowledged, unknown)
 }
 

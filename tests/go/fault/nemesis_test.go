@@ -4,6 +4,7 @@ package fault
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,5 +18,15 @@ func TestAMinuteOfFaults(t *testing.T) {
 		Print: t.Logf})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A minute that finds nothing would say nothing if stale reads were not found either.
+func TestStaleReadsAreFound(t *testing.T) {
+	err := RunNemesis(NemesisOptions{Binary: os.Getenv(launcher.ServerVariable),
+		Length: 10 * time.Second, Seed: 1, Local: true, Only: []string{"pause"}, StaleReads: true,
+		Print: func(string, ...any) {}})
+	if err == nil || !strings.Contains(err.Error(), "no order of its") {
+		t.Fatalf("not found: %v", err)
 	}
 }

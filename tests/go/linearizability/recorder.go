@@ -16,6 +16,9 @@ import (
 
 // Recorder collects the operations of many clients. Values are unique for one Recorder.
 type Recorder struct {
+	// Plants a bug, to see that it is found: reads are answered from whatever a member has.
+	StaleReads bool
+
 	start  time.Time
 	number atomic.Int64
 
@@ -91,7 +94,11 @@ func (c *Client) Do(parent context.Context, operation Operation) Operation {
 func (c *Client) ask(ctx context.Context, operation *Operation) error {
 	switch operation.Op {
 	case Get:
-		answer, err := c.etcd.Get(ctx, operation.Key)
+		var options []clientv3.OpOption
+		if c.recorder.StaleReads {
+			options = append(options, clientv3.WithSerializable())
+		}
+		answer, err := c.etcd.Get(ctx, operation.Key, options...)
 		if err != nil {
 			return err
 		}
