@@ -3,6 +3,7 @@
 package fault
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -113,16 +114,39 @@ func (d *Disk) Free() (int64, error) {
 	return int64(status.Bavail) * status.Bsize, nil
 }
 
-// Fill writes a file that leaves `free` bytes of the disk.
+// Fill writes a file that takes all but about `free` bytes of the disk.
 func (d *Disk) Fill(free int64) error {
 	now, err := d.Free()
 	if err != nil {
 		return err
 	}
-	if now <= free {
-		return nil
+	const step = 64 << 10
+	filler := filepath.Join(d.Path, "filler")
+	if bulk := now - free - 2<<20; bulk > 0 {
+		if err := run("fallocate", "-l", fmt.Sprint(bulk), filler); err != nil {
+			return err
+		}
 	}
-	return run("fallocate", "-l", fmt.Sprint(now-free), filepath.Join(d.Path, "filler"))
+	file, err := os.OpenFile(filler, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	for {
+		if now, err = d.Free(); err != nil || now <= free {
+			return err
+		}
+		_, err := file.Write(make([]byte, min(step, now-free)))
+		if err == nil {
+			err = file.Sync()
+		}
+		if errors.Is(err, syscall.ENOSPC) {
+			return nil // what is left is the file system's own
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // Empty removes what Fill wrote.

@@ -227,6 +227,7 @@ func beginWipe(ctx context.Context, rig *Rig, random *rand.Rand) (string, mendin
 		return "", nil, err
 	}
 	return "wipe " + member.Name, func(ctx context.Context, rig *Rig) error {
+		rig.NameTheLiving(member)
 		if err := member.Restart(); err != nil {
 			return err
 		}

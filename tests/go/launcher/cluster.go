@@ -152,6 +152,30 @@ func (c *Cluster) Forget(gone *Member) error {
 	return os.RemoveAll(gone.DataDir())
 }
 
+// NameTheLiving gives a member a new --initial-cluster if no other member of its old one is left:
+// with nobody to ask, one that lost its data would wait for ever.
+func (c *Cluster) NameTheLiving(member *Member) {
+	for i, flag := range member.flags {
+		if !strings.HasPrefix(flag, "--initial-cluster=") {
+			continue
+		}
+		for _, other := range c.Members {
+			if other != member && strings.Contains(flag+",", "="+other.PeerURL+",") {
+				return
+			}
+		}
+		member.flags[i] = "--initial-cluster=" + c.initialCluster()
+	}
+}
+
+func (c *Cluster) initialCluster() string {
+	var initial []string
+	for _, member := range c.Members {
+		initial = append(initial, member.Name+"="+member.PeerURL)
+	}
+	return strings.Join(initial, ",")
+}
+
 func (c *Cluster) newMember(place Place) (*Member, error) {
 	if place.Host == "" {
 		place.Host = "127.0.0.1"
@@ -177,10 +201,6 @@ func (c *Cluster) newMember(place Place) (*Member, error) {
 }
 
 func (c *Cluster) flagsOf(member *Member, state string) []string {
-	var initial []string
-	for _, other := range c.Members {
-		initial = append(initial, other.Name+"="+other.PeerURL)
-	}
 	return append([]string{
 		"--name=" + member.Name,
 		"--data-dir=" + member.DataDir(),
@@ -188,7 +208,7 @@ func (c *Cluster) flagsOf(member *Member, state string) []string {
 		"--advertise-client-urls=" + member.ClientURL,
 		"--listen-peer-urls=" + member.PeerURL,
 		"--initial-advertise-peer-urls=" + member.PeerURL,
-		"--initial-cluster=" + strings.Join(initial, ","),
+		"--initial-cluster=" + c.initialCluster(),
 		"--initial-cluster-token=" + filepath.Base(c.home),
 		"--initial-cluster-state=" + state,
 	}, c.flags...)
