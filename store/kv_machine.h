@@ -60,6 +60,7 @@ class KvMachine final : public raft::StateMachine {
   raft::LogPosition applied() const override;
   raft::StateDigest digest() const override { return {}; }
   bool lost() const override { return false; }
+  void DeclareLost(const absl::Status&) const override {}
   absl::StatusOr<raft::InstalledState> Install(uint64_t) override {
     return absl::UnimplementedError("install");
   }

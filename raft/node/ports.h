@@ -100,6 +100,8 @@ class StateMachine {
 
   // The state can be read or trusted no more: Apply does nothing until an Install. Threads: any.
   virtual bool lost() const = 0;
+  // The others say so: this state differs from a quorum's. Threads: any; never blocks.
+  virtual void DeclareLost(const absl::Status& why) const = 0;
 
   // Puts the state that was staged under that name in the place of this one, durably. Whatever the
   // outcome, the staged one is used up. Threads: the apply thread only.
@@ -112,10 +114,12 @@ class SnapshotTransport {
  public:
   virtual ~SnapshotTransport() = default;
 
+  using Done = std::function<void(absl::StatusOr<LogPosition>)>;
+
   // Sends this node's state, as it will be soon after, to `peer`. `done` is called exactly once,
   // from any thread and in bounded time, with the position that the peer has staged. One at a time
   // to one peer: a second is refused.
-  virtual void SendSnapshot(NodeId peer, std::function<void(absl::StatusOr<LogPosition>)> done) = 0;
+  virtual void SendSnapshot(NodeId peer, Done done) = 0;
 
   // Nobody wants the snapshot that was staged under that name.
   virtual void Discard(uint64_t staged) = 0;
