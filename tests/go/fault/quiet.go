@@ -48,20 +48,64 @@ func CountNeedlessElections(binary string, flags []string, length time.Duration)
 	}
 	began := time.Now()
 	time.Sleep(length)
-	gap := load.LongestGap(began)
 	acknowledged, failed := load.Answered()
+	gap := load.LongestGap(began)
 	after, err := newestTerm(cluster)
 	if err != nil {
 		return 0, err
 	}
-	what := strings.Join(flags, " ")
-	if what == "" {
-		what = "default flags"
-	}
 	fmt.Printf("quiet load, %s, %v with %d busy loops on %d cores: term %d -> %d, "+
-		"longest gap %v, puts since the last look %d, failed %d\n", what, length, len(loops),
+		"longest gap %v, %d puts acknowledged, %d failed\n", inWords(flags), length, len(loops),
 		runtime.NumCPU(), before, after, gap.Round(time.Millisecond), acknowledged, failed)
 	return after - before, nil
+}
+
+// CountElectionsAfterPauses stops all members at once, as a machine that is paused does, again
+// and again, and returns by how much the term rose.
+func CountElectionsAfterPauses(binary string, flags []string, pauses int,
+	length time.Duration) (uint64, error) {
+	cluster, err := launcher.Start(3, binary, flags...)
+	if err != nil {
+		return 0, err
+	}
+	defer cluster.Close()
+	load, err := StartLoad(cluster, 4, 10*time.Millisecond)
+	if err != nil {
+		return 0, err
+	}
+	defer load.Stop()
+	before, err := newestTerm(cluster)
+	if err != nil {
+		return 0, err
+	}
+	for i := 0; i < pauses; i++ {
+		for _, member := range cluster.Members {
+			if err := member.Pause(); err != nil {
+				return 0, err
+			}
+		}
+		time.Sleep(length)
+		for _, member := range cluster.Members {
+			if err := member.Resume(); err != nil {
+				return 0, err
+			}
+		}
+		time.Sleep(2 * time.Second)
+	}
+	after, err := newestTerm(cluster)
+	if err != nil {
+		return 0, err
+	}
+	fmt.Printf("paused machine, %s, %d times for %v: term %d -> %d\n", inWords(flags), pauses, length,
+		before, after)
+	return after - before, nil
+}
+
+func inWords(flags []string) string {
+	if len(flags) == 0 {
+		return "default flags"
+	}
+	return strings.Join(flags, " ")
 }
 
 func newestTerm(cluster *launcher.Cluster) (uint64, error) {

@@ -128,7 +128,12 @@ func countElections(server string, variants []string, minutes float64) (bool, er
 		if err != nil {
 			return false, err
 		}
-		good = good && (i > 0 || rose == 0)
+		again, err := fault.CountElectionsAfterPauses(server, strings.Fields(variant), 10,
+			3*time.Second)
+		if err != nil {
+			return false, err
+		}
+		good = good && (i > 0 || rose+again == 0)
 	}
 	return good, nil
 }
