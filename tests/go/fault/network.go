@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"datum.dev/tests/launcher"
@@ -31,15 +32,18 @@ type Network struct {
 	names  []string
 }
 
+var networksMade atomic.Int64
+
 // Host stands for this process, with its clients, in Cut and Heal.
 const Host = -1
 
 // NewNetwork makes n namespaces.
 func NewNetwork(n int) (*Network, error) {
 	SweepNetworks()
-	pid := os.Getpid()
+	// The kernel takes down a namespace some time after it was deleted: no name comes twice.
+	pid, made := os.Getpid(), networksMade.Add(1)
 	network := &Network{
-		bridge: fmt.Sprintf("db%d", pid),
+		bridge: fmt.Sprintf("db%dn%d", pid, made),
 		subnet: fmt.Sprintf("10.77.%d", pid%250+1),
 	}
 	steps := [][]string{
@@ -48,8 +52,8 @@ func NewNetwork(n int) (*Network, error) {
 		{"addr", "add", network.address(Host) + "/24", "dev", network.bridge},
 	}
 	for i := 0; i < n; i++ {
-		name := fmt.Sprintf("%s-%d-%d", ownedPrefix, pid, i)
-		veth := fmt.Sprintf("dv%dx%d", pid, i)
+		name := fmt.Sprintf("%s-%d-%d-%d", ownedPrefix, pid, made, i)
+		veth := fmt.Sprintf("dv%dn%dx%d", pid, made, i)
 		network.names = append(network.names, name)
 		steps = append(steps,
 			[]string{"netns", "add", name},
@@ -165,7 +169,13 @@ func SweepNetworks() {
 			continue
 		}
 		_ = run("ip", "netns", "del", strings.Fields(line)[0])
-		_ = run("ip", "link", "del", "db"+strconv.Itoa(pid))
+	}
+	bridges, _ := filepath.Glob("/sys/class/net/db*")
+	for _, bridge := range bridges {
+		var pid, number int
+		if _, err := fmt.Sscanf(filepath.Base(bridge), "db%dn%d", &pid, &number); err == nil && !alive(pid) {
+			_ = run("ip", "link", "del", filepath.Base(bridge))
+		}
 	}
 }
 
