@@ -81,6 +81,8 @@ class SimNode::ObservedLog final : public raft::LogStore {
   absl::StatusOr<std::vector<raft::EntryRef>> Read(raft::Index from, size_t bytes_max) override {
     return log_->Read(from, bytes_max);
   }
+  void Restart(raft::LogPosition base) override { log_->Restart(base); }
+  raft::LogPosition Release(raft::Index through) override { return log_->Release(through); }
 
  private:
   store::RaftLog* const log_;
@@ -201,7 +203,7 @@ void SimNode::BuildParts(Running* running, raft::NodeStart start) {
       options, std::move(start),
       raft::Driver::Parts{running->inbox.get(), running->sender.get(), running->observed_log.get(),
                           running->log_writer.get(), running->applier.get(), &running->publishes,
-                          &running->answers, &running->reads, &running->fetches},
+                          &running->answers, &running->reads, &running->fetches, nullptr},
       world_->now(), nullptr);
   if (trace_) running->driver->set_trace(trace_);
   running->driver->set_on_step([this](const raft::CoreView& before, const raft::Effects& effects) {

@@ -29,6 +29,11 @@ class SimMachine final : public raft::StateMachine {
   void Apply(std::span<const raft::ApplyItem> items,
              std::vector<raft::ApplyResult>* results) override;
   raft::LogPosition applied() const override { return applied_; }
+  raft::StateDigest digest() const override { return {}; }
+  bool lost() const override { return false; }
+  absl::StatusOr<raft::InstalledState> Install(uint64_t) override {
+    return absl::UnimplementedError("install");
+  }
 
   void Flush() { flushed_ = applied_; }
   void Crash() { applied_ = flushed_; }
