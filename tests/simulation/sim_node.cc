@@ -114,7 +114,9 @@ SimNode::SimNode(raft::NodeId id, const Settings& settings, World* world, Checke
       checker_(checker),
       send_(std::move(send)),
       trace_(std::move(trace)),
-      machine_(id, checker) {}
+      machine_(id, checker) {
+  files_.set_sectors_atomic(true);
+}
 
 SimNode::~SimNode() = default;
 
