@@ -188,6 +188,21 @@ absl::StatusOr<PlannedChange> PlanBind(const Membership& membership, uint64_t id
   return Planned(membership, membership.configuration(), change);
 }
 
+absl::StatusOr<PlannedChange> PlanReplace(const Membership& membership, uint64_t id,
+                                          const Member& by) {
+  Membership next = membership;
+  if (next.members.erase(id) == 0) return ErrorStatus(WireError::kMemberNotFound);
+  if (next.configuration().voters().empty()) return NotEnoughStarted();
+  if (next.Find(by.id) != nullptr || next.removed.count(by.id) > 0) {
+    return ErrorStatus(WireError::kMemberExists);
+  }
+  next.members[by.id] = by;
+  datum::membership::MembershipChange change;
+  change.mutable_replace()->set_id(id);
+  FillMember(by, change.mutable_replace()->mutable_by());
+  return Planned(membership, next.configuration(), change);
+}
+
 std::string BootstrapCommand(const std::vector<Member>& members) {
   Membership first;
   datum::membership::MembershipChange change;
@@ -221,8 +236,7 @@ absl::Status CheckPeer(const Membership& membership, uint64_t from, const std::s
   const Member* member = membership.Find(from);
   // It may be newer than what is known here.
   if (member == nullptr) return absl::OkStatus();
-  if (member->data_dir_uuid.empty()) return absl::FailedPreconditionError(kIntroduceText);
-  if (member->data_dir_uuid != uuid) {
+  if (!member->data_dir_uuid.empty() && member->data_dir_uuid != uuid) {
     return absl::FailedPreconditionError(absl::StrCat(
         "member ", absl::Hex(from), " was started with another data directory than the one it "
         "belongs to"));

@@ -78,6 +78,9 @@ absl::StatusOr<PlannedChange> PlanUpdate(const Membership& membership, uint64_t 
 absl::StatusOr<PlannedChange> PlanPromote(const Membership& membership, uint64_t id);
 absl::StatusOr<PlannedChange> PlanBind(const Membership& membership, uint64_t id,
                                        const std::string& data_dir_uuid);
+// A member whose directory is lost is removed, and `by` added as a learner, in one step.
+absl::StatusOr<PlannedChange> PlanReplace(const Membership& membership, uint64_t id,
+                                          const Member& by);
 
 // The first entry of a cluster that begins with these members.
 std::string BootstrapCommand(const std::vector<Member>& members);
@@ -87,12 +90,13 @@ uint64_t AddedMemberId(std::vector<std::string> peer_urls, int64_t unix_seconds)
 
 etcdserverpb::Member WireMember(const Member& member);
 
-// Whether a message from `from`, whose data directory has this uuid, may be taken.
-// Errors: FailedPrecondition, with one of the texts below.
+// Whether a message from `from`, whose data directory has this uuid, may be taken. Before a member
+// is bound, whoever says that he is it is heard: he was told so by an introduction, or was one of
+// the founders; the leader binds him at once.
+// Errors: FailedPrecondition.
 absl::Status CheckPeer(const Membership& membership, uint64_t from, const std::string& uuid);
 
 inline constexpr char kRemovedText[] =
     "the member has been permanently removed from the cluster";
-inline constexpr char kIntroduceText[] = "introduce yourself";
 
 }  // namespace server
