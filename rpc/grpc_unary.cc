@@ -2,7 +2,6 @@
 
 #include "rpc/grpc_unary.h"
 
-#include <future>
 #include <memory>
 #include <utility>
 
@@ -40,15 +39,6 @@ void CallUnary(const UnaryCallOptions& options, std::string request,
                          if (!status.ok()) return done(AbslStatus(status));
                          done(BytesOf(call->response));
                        });
-}
-
-absl::StatusOr<std::string> CallUnaryAndWait(const UnaryCallOptions& options, std::string request) {
-  auto answered = std::make_shared<std::promise<absl::StatusOr<std::string>>>();
-  auto answer = answered->get_future();
-  CallUnary(options, std::move(request), [answered](absl::StatusOr<std::string> response) {
-    answered->set_value(std::move(response));
-  });
-  return answer.get();
 }
 
 }  // namespace rpc

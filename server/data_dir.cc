@@ -94,10 +94,6 @@ DataDir::~DataDir() { close(lock_fd_); }
 
 std::string DataDir::state(uint64_t number) const { return absl::StrCat(path_, "/state-", number); }
 
-std::string DataDir::incoming(uint64_t number) const {
-  return absl::StrCat(path_, "/state-", number, ".incoming");
-}
-
 void DataDir::RemoveAll(const std::string& directory) {
   std::error_code error;
   std::filesystem::remove_all(directory, error);

@@ -6,8 +6,7 @@
 //   <dir>/meta      what the member promised (RocksDB)
 //   <dir>/log       the Raft log's segments
 //   <dir>/state-N   what the log builds (RocksDB)
-//   <dir>/state-N.incoming   a state that is on its way from a peer
-//   <dir>/reserve   space that is given up when the disk is full
+//   <dir>/incoming  a state that is on its way from a peer
 //
 // Errors: FailedPrecondition, PermissionDenied, Unavailable (locked) or Internal; the text names
 //         the directory.
@@ -35,10 +34,10 @@ class DataDir {
   std::string meta() const { return path_ + "/meta"; }
   std::string log() const { return path_ + "/log"; }
   std::string state(uint64_t number) const;
-  std::string incoming(uint64_t number) const;
-  std::string reserve() const { return path_ + "/reserve"; }
+  // Where states come in.
+  std::string incoming() const { return path_ + "/incoming"; }
 
-  // Removes the states with another number than this one, and all that were on their way.
+  // Removes the states with another number than this one.
   void RemoveOtherStates(uint64_t number) const;
   // Removes a directory and all that is in it; one that cannot be removed is logged.
   static void RemoveAll(const std::string& directory);

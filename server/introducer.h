@@ -32,7 +32,7 @@ struct Introduced {
   // Of a cluster that begins; empty for one that lives.
   std::vector<Member> founders;
   // Where to find the others.
-  std::map<uint64_t, PeerAddress> known;
+  std::map<uint64_t, PeerPlace> known;
   raft::HardState hard_state;
 };
 

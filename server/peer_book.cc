@@ -10,12 +10,12 @@
 namespace server {
 namespace {
 
-PeerAddress AddressOf(const datum::membership::Member& member) {
+PeerPlace AddressOf(const datum::membership::Member& member) {
   return {member.name(), {member.peer_urls().begin(), member.peer_urls().end()}};
 }
 
-std::map<uint64_t, PeerAddress> AddressesOf(const raft::Entry& entry) {
-  std::map<uint64_t, PeerAddress> addresses;
+std::map<uint64_t, PeerPlace> AddressesOf(const raft::Entry& entry) {
+  std::map<uint64_t, PeerPlace> addresses;
   const auto command = raft::DecodeConfigurationCommand(entry.command);
   datum::membership::MembershipChange change;
   if (!command || !change.ParseFromString(std::string(command->payload))) return addresses;
@@ -33,7 +33,7 @@ std::map<uint64_t, PeerAddress> AddressesOf(const raft::Entry& entry) {
 
 }  // namespace
 
-PeerBook::PeerBook(uint64_t self, std::map<uint64_t, PeerAddress> first)
+PeerBook::PeerBook(uint64_t self, std::map<uint64_t, PeerPlace> first)
     : self_(self), known_(std::move(first)) {}
 
 void PeerBook::SetApplied(const Membership& membership) {
@@ -62,7 +62,7 @@ bool PeerBook::Append(std::span<const raft::EntryRef> entries) {
   return news;
 }
 
-bool PeerBook::Learn(uint64_t id, const PeerAddress& address) {
+bool PeerBook::Learn(uint64_t id, const PeerPlace& address) {
   std::lock_guard lock(mutex_);
   if (id == self_ || known_.count(id) > 0 || removed_.count(id) > 0) return false;
   const auto found = strangers_.find(id);
@@ -71,13 +71,13 @@ bool PeerBook::Learn(uint64_t id, const PeerAddress& address) {
   return true;
 }
 
-std::map<uint64_t, PeerAddress> PeerBook::Peers() const {
+std::map<uint64_t, PeerPlace> PeerBook::Peers() const {
   std::lock_guard lock(mutex_);
-  std::map<uint64_t, PeerAddress> peers = strangers_;
+  std::map<uint64_t, PeerPlace> peers = strangers_;
   for (const auto& [id, address] : known_) peers[id] = address;
   for (const auto& [index, addresses] : appended_) {
     for (const auto& [id, address] : addresses) {
-      PeerAddress& peer = peers[id];
+      PeerPlace& peer = peers[id];
       if (!address.name.empty()) peer.name = address.name;
       if (!address.peer_urls.empty()) peer.peer_urls = address.peer_urls;
     }

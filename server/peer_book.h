@@ -23,35 +23,35 @@
 
 namespace server {
 
-struct PeerAddress {
+struct PeerPlace {
   std::string name;
   std::vector<std::string> peer_urls;
-  friend bool operator==(const PeerAddress&, const PeerAddress&) = default;
+  friend bool operator==(const PeerPlace&, const PeerPlace&) = default;
 };
 
 class PeerBook {
  public:
   // `first`: the members as the flags or an introduction said; they count until a membership is
   // applied.
-  PeerBook(uint64_t self, std::map<uint64_t, PeerAddress> first);
+  PeerBook(uint64_t self, std::map<uint64_t, PeerPlace> first);
 
   void SetApplied(const Membership& membership);
   // True if somebody is to be reached elsewhere now.
   bool Append(std::span<const raft::EntryRef> entries);
   // A member that nobody here knows has said where it is reached. True if it is news.
-  bool Learn(uint64_t id, const PeerAddress& address);
+  bool Learn(uint64_t id, const PeerPlace& address);
 
   // Everybody but this member and those who were removed.
-  std::map<uint64_t, PeerAddress> Peers() const;
+  std::map<uint64_t, PeerPlace> Peers() const;
 
  private:
   const uint64_t self_;
   mutable std::mutex mutex_;
-  std::map<uint64_t, PeerAddress> known_;
+  std::map<uint64_t, PeerPlace> known_;
   std::set<uint64_t> removed_;
   // By index of the entry: what it says.
-  std::map<raft::Index, std::map<uint64_t, PeerAddress>> appended_;
-  std::map<uint64_t, PeerAddress> strangers_;
+  std::map<raft::Index, std::map<uint64_t, PeerPlace>> appended_;
+  std::map<uint64_t, PeerPlace> strangers_;
 };
 
 // The log, whose entries go by the book on their way.

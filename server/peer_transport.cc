@@ -131,7 +131,7 @@ void PeerTransport::Forget(const rpc::Stream* stream) {
   incoming_.erase(stream);
 }
 
-std::shared_ptr<PeerTransport::Peer> PeerTransport::Open(uint64_t id, const PeerAddress& address) {
+std::shared_ptr<PeerTransport::Peer> PeerTransport::Open(uint64_t id, const PeerPlace& address) {
   auto peer = std::make_shared<Peer>();
   peer->id = id;
   peer->address = address;
@@ -168,7 +168,7 @@ void PeerTransport::Report(Peer* peer, bool connected, const std::string& why) c
   if (hooks_.refused) hooks_.refused(peer->id, why);
 }
 
-void PeerTransport::SetPeers(const std::map<uint64_t, PeerAddress>& peers) {
+void PeerTransport::SetPeers(const std::map<uint64_t, PeerPlace>& peers) {
   std::vector<std::shared_ptr<Peer>> gone;
   std::vector<std::shared_ptr<Peer>> opened;
   {

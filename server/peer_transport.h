@@ -46,7 +46,7 @@ class PeerTransport final : public raft::Transport {
     // Whether this sender is to be heard (server/membership.h, CheckPeer).
     std::function<absl::Status(uint64_t from, const std::string& uuid)> check;
     // A member of this cluster has said where it is reached.
-    std::function<void(uint64_t from, const PeerAddress& address)> learn;
+    std::function<void(uint64_t from, const PeerPlace& address)> learn;
     // A connection from or to that member, which was up, broke.
     std::function<void(uint64_t peer)> lost;
     // That member does not hear this one, and says why.
@@ -62,7 +62,7 @@ class PeerTransport final : public raft::Transport {
 
   // From now on these are the others: connects, and ends streams from and to everybody else who
   // is not to be heard. Waits for what ends. Threads: one at a time, none of grpc++'s.
-  void SetPeers(const std::map<uint64_t, PeerAddress>& peers);
+  void SetPeers(const std::map<uint64_t, PeerPlace>& peers);
   // Ends the streams to all. What is sent afterwards is dropped.
   void Disconnect();
 
@@ -83,7 +83,7 @@ class PeerTransport final : public raft::Transport {
  private:
   struct Peer {
     uint64_t id = 0;
-    PeerAddress address;
+    PeerPlace address;
     // Of the stream's reports, which come one at a time.
     bool reported = false;
     bool reported_connected = false;
@@ -97,7 +97,7 @@ class PeerTransport final : public raft::Transport {
   };
   class Receiver;
 
-  std::shared_ptr<Peer> Open(uint64_t id, const PeerAddress& address);
+  std::shared_ptr<Peer> Open(uint64_t id, const PeerPlace& address);
   void Report(Peer* peer, bool connected, const std::string& why) const;
   void EndUnwantedStreams();
   void Forget(const rpc::Stream* stream);

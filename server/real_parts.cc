@@ -4,17 +4,21 @@
 
 namespace server {
 
-std::vector<membershippb::Member> MachineState::members() const {
-  std::vector<membershippb::Member> members;
-  for (const store::MemberAttributes& attributes : machine_->members()) {
-    membershippb::Member& member = members.emplace_back();
-    member.set_id(attributes.id);
-    member.mutable_member_attributes()->set_name(attributes.name);
-    for (const std::string& url : attributes.client_urls) {
-      member.mutable_member_attributes()->add_client_urls(url);
-    }
+Membership MachineState::membership() const {
+  const store::Membership known = machine_->membership();
+  Membership membership;
+  membership.removed = known.removed;
+  membership.index = known.index;
+  for (const store::Member& each : known.members) {
+    Member& member = membership.members[each.id()];
+    member.id = each.id();
+    member.name = each.name();
+    member.peer_urls = {each.peer_urls().begin(), each.peer_urls().end()};
+    member.client_urls = {each.client_urls().begin(), each.client_urls().end()};
+    member.is_learner = each.is_learner();
+    member.data_dir_uuid = each.data_dir_uuid();
   }
-  return members;
+  return membership;
 }
 
 std::vector<etcdserverpb::AlarmMember> MachineState::alarms() const {

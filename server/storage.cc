@@ -287,10 +287,12 @@ absl::Status Storage::OpenLog() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<store::Engine>> Storage::TakeStaged(uint64_t number) {
+absl::StatusOr<std::unique_ptr<store::Engine>> Storage::TakeStaged(const std::string& staged) {
+  const uint64_t number = promises->state_number() + 1;
   const std::string path = directory->state(number);
-  if (rename(directory->incoming(number).c_str(), path.c_str()) != 0) {
-    return absl::InternalError(absl::StrCat(directory->incoming(number), " cannot be renamed"));
+  DataDir::RemoveAll(path);
+  if (rename(staged.c_str(), path.c_str()) != 0) {
+    return absl::InternalError(absl::StrCat(staged, " cannot be renamed to ", path));
   }
   RETURN_IF_ERROR(files.SyncDirectory(directory->path()));
   auto engine = OpenEngine(number);

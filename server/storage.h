@@ -40,7 +40,7 @@ struct Storage {
   // The members of the cluster that this one founded; empty if it joined one.
   std::vector<Member> founders;
   // Where the others may be found before the log says so.
-  std::map<uint64_t, PeerAddress> known;
+  std::map<uint64_t, PeerPlace> known;
   // What the node begins with; the node takes it.
   raft::NodeStart start;
   // One line for the log: what was found.
@@ -51,9 +51,9 @@ struct Storage {
 
   const datum::disk::Identity& identity() const { return *promises->identity(); }
 
-  // Makes the state that was staged under that number the one in use, durably, and opens it. The
-  // old one's files stay until the next start or RemoveOtherStates. Threads: the apply thread.
-  absl::StatusOr<std::unique_ptr<store::Engine>> TakeStaged(uint64_t number);
+  // Makes the state in that directory, which is moved, the one in use, durably, and opens it. The
+  // old one's files stay until RemoveOtherStates. Threads: the apply thread.
+  absl::StatusOr<std::unique_ptr<store::Engine>> TakeStaged(const std::string& staged);
 
  private:
   absl::Status CheckIdentity(const Config& config, const Introduce& introduce);

@@ -2,7 +2,6 @@
 
 #include "store/change_writer.h"
 
-#include "base/crc32c.h"
 #include "base/status.h"
 #include "glog/logging.h"
 
@@ -101,8 +100,6 @@ std::string_view ChangeWriter::Record(Revision revision, const Change& change, c
   char* const encoded = pending_->Allocate(bytes);
   EncodeChange(encoded, change);
   pending_->Put(Family::kRevision, own_revision, {encoded, bytes});
-  numbers_->state_hash = base::Crc32c(own_revision, numbers_->state_hash);
-  numbers_->state_hash = base::Crc32c({encoded, bytes}, numbers_->state_hash);
   if (prior.exists && prior.datum.mod_revision.main <= numbers_->compact_revision) {
     pending_->Put(Family::kKept, own_revision, pending_->Copy(prior.bytes));
   }
