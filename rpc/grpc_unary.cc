@@ -29,10 +29,11 @@ void CallUnary(const UnaryCallOptions& options, std::string request,
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  auto call = std::make_shared<PendingCall>(grpc::CreateCustomChannel(
-      options.address, grpc::InsecureChannelCredentials(), arguments));
-  call->context.set_deadline(std::chrono::system_clock::now() +
-                             std::chrono::duration_cast<std::chrono::milliseconds>(options.timeout));
+  auto call = std::make_shared<PendingCall>(
+      grpc::CreateCustomChannel(options.address, grpc::InsecureChannelCredentials(), arguments));
+  call->context.set_deadline(
+      std::chrono::system_clock::now() +
+      std::chrono::duration_cast<std::chrono::milliseconds>(options.timeout));
   call->request = BufferOf(std::move(request));
   call->stub.UnaryCall(&call->context, options.method, grpc::StubOptions(), &call->request,
                        &call->response, [call, done = std::move(done)](grpc::Status status) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// grpc_unary.h: one unary call to a peer that blocks nobody, on a connection of its own: for what is
-// rare. Who may wait has grpc_unary_caller.h.
+// grpc_unary.h: one unary call to a peer that blocks nobody, on a connection of its own: for what
+// is rare. Who may wait has grpc_unary_caller.h.
 //
 // Threads: any; `done` is called exactly once, on one of grpc++'s own, and must not block.
 // Errors:  what the other side says; Unavailable, DeadlineExceeded.

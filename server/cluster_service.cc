@@ -32,10 +32,11 @@ void ClusterService::Register(rpc::Registry* registry) const {
                           rpc::Reply(done, absl::OkStatus(), List());
                         });
           }));
-  registry->AddUnary(std::string(kService) + "MemberAdd",
-                     rpc::TypedUnary<etcdserverpb::MemberAddRequest>(
-                         [this](const rpc::Call& call, const etcdserverpb::MemberAddRequest& request,
-                                rpc::UnaryDone done) { Add(call, request, std::move(done)); }));
+  registry->AddUnary(
+      std::string(kService) + "MemberAdd",
+      rpc::TypedUnary<etcdserverpb::MemberAddRequest>(
+          [this](const rpc::Call& call, const etcdserverpb::MemberAddRequest& request,
+                 rpc::UnaryDone done) { Add(call, request, std::move(done)); }));
   registry->AddUnary(
       std::string(kService) + "MemberRemove",
       rpc::TypedUnary<etcdserverpb::MemberRemoveRequest>(
@@ -86,7 +87,7 @@ void ClusterService::Add(const rpc::Call& call, const etcdserverpb::MemberAddReq
   Member member;
   member.peer_urls = UrlsOf(request);
   member.is_learner = request.islearner();
-  member.id = AddedMemberId(member.peer_urls, options_.unix_seconds());
+  member.id = AddedMemberId(member.peer_urls, options_.salt());
   Change(
       call,
       [this, member](const Membership& now) -> absl::StatusOr<PlannedChange> {

@@ -19,8 +19,8 @@ struct ClusterServiceOptions {
   // Changes that would leave or meet an unhealthy cluster are refused.
   bool strict_reconfig_check = true;
   Connections connections;
-  // Seconds since 1970; the id of an added member is made from it.
-  std::function<int64_t()> unix_seconds;
+  // Another number each time; the id of an added member is made from it.
+  std::function<uint64_t()> salt;
 };
 
 class ClusterService {

@@ -97,8 +97,8 @@ std::string DataDir::state(uint64_t number) const { return absl::StrCat(path_, "
 void DataDir::RemoveAll(const std::string& directory) {
   std::error_code error;
   std::filesystem::remove_all(directory, error);
-  LOG_IF(WARNING, static_cast<bool>(error)) << directory << " cannot be removed: "
-                                            << error.message();
+  LOG_IF(WARNING, static_cast<bool>(error))
+      << directory << " cannot be removed: " << error.message();
 }
 
 void DataDir::RemoveOtherStates(uint64_t number) const {

@@ -135,7 +135,8 @@ std::vector<Flag> ClusterFlags() {
        "Tells clusters with the same URLs apart.", Effect::kServed,
        SetString(&Config::initial_cluster_token)},
       {"initial-cluster-state", kGroup, "new|existing", "new",
-       "'existing': this member was added to a cluster that runs; an empty data directory waits for "
+       "'existing': this member was added to a cluster that runs; an empty data directory waits "
+       "for "
        "that cluster. A member with 'new' joins too if the cluster lives already.",
        Effect::kServed, SetString(&Config::initial_cluster_state)},
       {"strict-reconfig-check", kGroup, "bool", "true",
@@ -228,9 +229,9 @@ std::vector<Flag> IgnoredFlags() {
                                        "compact-hash-check-time"});
   const std::vector<Flag> switches =
       NamesOnly(Effect::kIgnored, "bool",
-                {"pre-vote", "enable-pprof", "enable-grpc-gateway",
-                 "enable-log-rotation", "initial-election-tick-advance", "socket-reuse-port",
-                 "socket-reuse-address", "memory-mlock"});
+                {"pre-vote", "enable-pprof", "enable-grpc-gateway", "enable-log-rotation",
+                 "initial-election-tick-advance", "socket-reuse-port", "socket-reuse-address",
+                 "memory-mlock"});
   flags.insert(flags.end(), switches.begin(), switches.end());
   return flags;
 }

@@ -70,10 +70,9 @@ std::vector<Introducer::Answered> Introducer::Ask(const std::vector<std::string>
   for (const std::string& address : others) {
     auto promise = std::make_shared<std::promise<absl::StatusOr<std::string>>>();
     calls.push_back(promise->get_future());
-    rpc::CallUnary({address, kIntroduceMethod, kAnswerTimeout}, request,
-                   [promise](absl::StatusOr<std::string> answer) {
-                     promise->set_value(std::move(answer));
-                   });
+    rpc::CallUnary(
+        {address, kIntroduceMethod, kAnswerTimeout}, request,
+        [promise](absl::StatusOr<std::string> answer) { promise->set_value(std::move(answer)); });
   }
   std::vector<Answered> answers;
   for (size_t i = 0; i < others.size(); ++i) {
@@ -167,12 +166,11 @@ absl::StatusOr<Introduced> Introducer::Run(const std::function<bool()>& stop_ask
         "--initial-cluster-state: 'existing' needs the other members in --initial-cluster");
   }
   rpc::Registry registry;
-  registry.AddUnary(kIntroduceMethod,
-                    rpc::TypedUnary<IntroduceRequest>(
-                        [this](const rpc::Call&, const IntroduceRequest& request,
-                               const rpc::UnaryDone& done) {
-                          rpc::Reply(done, absl::OkStatus(), Answer(request));
-                        }));
+  registry.AddUnary(kIntroduceMethod, rpc::TypedUnary<IntroduceRequest>(
+                                          [this](const rpc::Call&, const IntroduceRequest& request,
+                                                 const rpc::UnaryDone& done) {
+                                            rpc::Reply(done, absl::OkStatus(), Answer(request));
+                                          }));
   rpc::GrpcServerOptions options;
   for (const std::string& url : config_.listen_peer_urls) {
     ASSIGN_OR_RETURN(const HostPort parsed, ParseUrl(url));

@@ -57,16 +57,18 @@ LeaderDecision DecideReplacement(const LeaderView& view, const Member& lost,
                                         ") belongs to another data directory than the one that "
                                         "starts under its name");
   if (!view.replaces) {
-    return Refuse(absl::StrCat(what, ", and --replace-wiped-members is off. If that directory is "
-                                     "lost for good: ",
+    return Refuse(absl::StrCat(what,
+                               ", and --replace-wiped-members is off. If that directory is "
+                               "lost for good: ",
                                HowToReplace(lost)));
   }
   if (view.connected(lost.id)) {
     return Refuse(absl::StrCat(what, ", and the member is running there"));
   }
   if (!OthersHealthy(view, lost.id)) {
-    return Refuse(absl::StrCat(what, "; it is replaced once a quorum of the others is healthy. By "
-                                     "hand: ",
+    return Refuse(absl::StrCat(what,
+                               "; it is replaced once a quorum of the others is healthy. By "
+                               "hand: ",
                                HowToReplace(lost)));
   }
   LeaderDecision decision;
@@ -76,8 +78,8 @@ LeaderDecision DecideReplacement(const LeaderView& view, const Member& lost,
   decision.by.name = lost.name;
   decision.by.is_learner = true;
   decision.by.data_dir_uuid = request.data_dir_uuid();
-  decision.by.id = ReplacementId(lost.peer_urls, view.cluster_id, request.data_dir_uuid(),
-                                 lost.is_learner);
+  decision.by.id =
+      ReplacementId(lost.peer_urls, view.cluster_id, request.data_dir_uuid(), lost.is_learner);
   return decision;
 }
 

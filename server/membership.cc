@@ -213,9 +213,9 @@ std::string BootstrapCommand(const std::vector<Member>& members) {
   return raft::EncodeConfigurationCommand(first.configuration(), change.SerializeAsString());
 }
 
-uint64_t AddedMemberId(std::vector<std::string> peer_urls, int64_t unix_seconds) {
+uint64_t AddedMemberId(std::vector<std::string> peer_urls, uint64_t salt) {
   std::sort(peer_urls.begin(), peer_urls.end());
-  const auto digest = base::Sha1(absl::StrCat(absl::StrJoin(peer_urls, ""), unix_seconds));
+  const auto digest = base::Sha1(absl::StrCat(absl::StrJoin(peer_urls, ""), salt));
   uint64_t id = 0;
   for (size_t i = 0; i < 8; ++i) id = id << 8 | digest[i];
   return id;
@@ -237,9 +237,10 @@ absl::Status CheckPeer(const Membership& membership, uint64_t from, const std::s
   // It may be newer than what is known here.
   if (member == nullptr) return absl::OkStatus();
   if (!member->data_dir_uuid.empty() && member->data_dir_uuid != uuid) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "member ", absl::Hex(from), " was started with another data directory than the one it "
-        "belongs to"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("member ", absl::Hex(from),
+                     " was started with another data directory than the one it "
+                     "belongs to"));
   }
   return absl::OkStatus();
 }

@@ -85,8 +85,9 @@ absl::StatusOr<PlannedChange> PlanReplace(const Membership& membership, uint64_t
 // The first entry of a cluster that begins with these members.
 std::string BootstrapCommand(const std::vector<Member>& members);
 
-// A member that is added gets the id that etcd gives it: a hash of its URLs and the second.
-uint64_t AddedMemberId(std::vector<std::string> peer_urls, int64_t unix_seconds);
+// The id of a member that is added: as in etcd a hash of its URLs, here with a random salt in place
+// of the time, so that one that is removed and added again is another member.
+uint64_t AddedMemberId(std::vector<std::string> peer_urls, uint64_t salt);
 
 etcdserverpb::Member WireMember(const Member& member);
 
@@ -96,7 +97,6 @@ etcdserverpb::Member WireMember(const Member& member);
 // Errors: FailedPrecondition.
 absl::Status CheckPeer(const Membership& membership, uint64_t from, const std::string& uuid);
 
-inline constexpr char kRemovedText[] =
-    "the member has been permanently removed from the cluster";
+inline constexpr char kRemovedText[] = "the member has been permanently removed from the cluster";
 
 }  // namespace server

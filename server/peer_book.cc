@@ -23,7 +23,8 @@ std::map<uint64_t, PeerPlace> AddressesOf(const raft::Entry& entry) {
     addresses[member.id()] = AddressOf(member);
   }
   if (change.has_add()) addresses[change.add().id()] = AddressOf(change.add());
-  if (change.has_replace()) addresses[change.replace().by().id()] = AddressOf(change.replace().by());
+  if (change.has_replace())
+    addresses[change.replace().by().id()] = AddressOf(change.replace().by());
   if (change.has_update_peer_urls()) {
     const auto& update = change.update_peer_urls();
     addresses[update.id()].peer_urls = {update.peer_urls().begin(), update.peer_urls().end()};

@@ -107,9 +107,9 @@ void PeerTransport::Register(rpc::Registry* registry, std::function<void(std::st
       [this, shared](std::shared_ptr<rpc::Stream> stream) -> std::unique_ptr<rpc::StreamHandler> {
         const absl::Status status = CheckSender(*stream);
         if (!status.ok()) {
-          LOG_EVERY_N(WARNING, 20) << "a stream from " << stream->peer() << " (member "
-                                   << Hex(SenderOf(*stream))
-                                   << ") is refused: " << status.message();
+          LOG_EVERY_N(WARNING, 20)
+              << "a stream from " << stream->peer() << " (member " << Hex(SenderOf(*stream))
+              << ") is refused: " << status.message();
           stream->Finish(status);
           return std::make_unique<Refused>();
         }
@@ -158,9 +158,8 @@ void PeerTransport::Report(Peer* peer, bool connected, const std::string& why) c
   peer->reported = true;
   peer->reported_connected = connected;
   peer->connected_since = connected ? clock_->Now().time_since_epoch().count() : 0;
-  const std::string who =
-      absl::StrCat(peer->address.name, peer->address.name.empty() ? "" : " ", "(", Hex(peer->id),
-                   ")");
+  const std::string who = absl::StrCat(peer->address.name, peer->address.name.empty() ? "" : " ",
+                                       "(", Hex(peer->id), ")");
   if (changed && connected) LOG(INFO) << "connected to " << who;
   if (changed && !connected) LOG(WARNING) << "no connection to " << who << ", trying on: " << why;
   if (connected) return;
@@ -235,6 +234,14 @@ std::optional<base::TimePoint> PeerTransport::ConnectedSince(uint64_t peer) cons
   const auto since = found == peers_.end() ? 0 : found->second->connected_since.load();
   if (since == 0) return std::nullopt;
   return base::TimePoint(base::Duration(since));
+}
+
+std::optional<std::string> PeerTransport::IncomingUuid(uint64_t peer) const {
+  std::lock_guard lock(incoming_mutex_);
+  for (const auto& [raw, incoming] : incoming_) {
+    if (incoming.from == peer && !incoming.uuid.empty()) return incoming.uuid;
+  }
+  return std::nullopt;
 }
 
 std::string PeerTransport::AddressOf(uint64_t peer) const {

@@ -71,6 +71,8 @@ class PeerTransport final : public raft::Transport {
 
   // Since when the stream to that member stands; nothing if it does not.
   std::optional<base::TimePoint> ConnectedSince(uint64_t peer) const;
+  // The data directory from which that member speaks; nothing if it does not speak.
+  std::optional<std::string> IncomingUuid(uint64_t peer) const;
   // "host:port" of a member's peer URL; empty if it is not known.
   std::string AddressOf(uint64_t peer) const;
 
@@ -109,7 +111,7 @@ class PeerTransport final : public raft::Transport {
   mutable std::shared_mutex mutex_;
   std::map<uint64_t, std::shared_ptr<Peer>> peers_;
 
-  std::mutex incoming_mutex_;
+  mutable std::mutex incoming_mutex_;
   std::map<const rpc::Stream*, Incoming> incoming_;
 };
 

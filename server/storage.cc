@@ -73,11 +73,11 @@ absl::Status Storage::CheckIdentity(const Config& config, const Introduce& intro
   }
   const datum::disk::Identity& found = identity();
   if (found.member_name() != config.name || found.cluster_token() != config.initial_cluster_token) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "data directory ", path, " is that of member ", Hex(found.member_id()), " (",
-        found.member_name(), ") of cluster ", Hex(found.cluster_id()), " with the token '",
-        found.cluster_token(), "', but the flags say ", config.name, " and '",
-        config.initial_cluster_token, "'"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("data directory ", path, " is that of member ", Hex(found.member_id()), " (",
+                     found.member_name(), ") of cluster ", Hex(found.cluster_id()),
+                     " with the token '", found.cluster_token(), "', but the flags say ",
+                     config.name, " and '", config.initial_cluster_token, "'"));
   }
   for (const datum::disk::InitialMember& initial : found.initial_members()) {
     Member& member = founders.emplace_back();

@@ -22,8 +22,8 @@ void Transfers::Look(const raft::NodeStatus& status, base::TimePoint now) {
                                  ? status.leader != raft::kNobody && status.leader != wish.self
                                  : status.leader == wish.to;
       if (!fulfilled && now < wish.deadline) return false;
-      ended.push_back({std::move(wish.done), fulfilled ? absl::OkStatus()
-                                                       : ErrorStatus(WireError::kTransferTimeout)});
+      ended.push_back({std::move(wish.done),
+                       fulfilled ? absl::OkStatus() : ErrorStatus(WireError::kTransferTimeout)});
       return true;
     });
   }
