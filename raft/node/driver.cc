@@ -160,6 +160,7 @@ void Driver::Do(Effects effects) {
   if (effects.state_differs) {
     LOG(ERROR) << "this member's state differs from that of a quorum: it serves nothing from it "
                   "and takes another member's";
+    parts_.applier->DeclareLost(absl::DataLossError("it differs from that of a quorum"));
   }
 }
 
