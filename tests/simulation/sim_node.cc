@@ -2,12 +2,12 @@
 
 #include "tests/simulation/sim_node.h"
 
-#include <cstring>
 #include <utility>
 
 #include "base/canary.h"
 #include "glog/logging.h"
 #include "raft/wire/codec.h"
+#include "tests/simulation/sim_meta.h"
 
 namespace simulation {
 namespace {
@@ -17,55 +17,12 @@ using std::chrono::milliseconds;
 
 constexpr char kLogDirectory[] = "log";
 
-// Lets every life of a process own "its" meta store while the disk behind it stays.
-class MetaOfOneLife final : public store::MetaStore {
- public:
-  explicit MetaOfOneLife(std::shared_ptr<store::MemoryMetaStore> disk) : disk_(std::move(disk)) {}
-  absl::StatusOr<std::optional<std::string>> Get(const std::string& name) override {
-    return disk_->Get(name);
-  }
-  void PutDurably(const std::string& name, const std::string& value) override {
-    disk_->PutDurably(name, value);
-  }
-
- private:
-  const std::shared_ptr<store::MemoryMetaStore> disk_;
-};
-
 }  // namespace
-
-std::string EncodeOperation(uint64_t operation, size_t padding) {
-  std::string command(sizeof operation + padding, 'x');
-  std::memcpy(command.data(), &operation, sizeof operation);
-  return command;
-}
-
-uint64_t DecodeOperation(const std::string& command) {
-  uint64_t operation = 0;
-  if (command.size() >= sizeof operation) {
-    std::memcpy(&operation, command.data(), sizeof operation);
-  }
-  return operation;
-}
-
-void SimMachine::Apply(std::span<const raft::ApplyItem> items,
-                       std::vector<raft::ApplyResult>* results) {
-  for (const raft::ApplyItem& item : items) {
-    const raft::Entry& entry = *item.entry;
-    if (entry.index != applied_.index + 1) {
-      checker_->Fail("apply in order: an entry is applied out of its turn");
-    }
-    applied_ = entry.position();
-    checker_->OnApply(node_, entry,
-                      entry.kind == raft::EntryKind::kCommand ? DecodeOperation(entry.command) : 0);
-    results->push_back({absl::OkStatus(), item.response_wanted ? entry.command : ""});
-  }
-}
 
 // Notes what is durable, when it is.
 class SimNode::ObservedLog final : public raft::LogStore {
  public:
-  ObservedLog(store::RaftLog* log, DurableTerms* durable) : log_(log), durable_(durable) {}
+  ObservedLog(store::RaftLog* log, DurableLog* durable) : log_(log), durable_(durable) {}
 
   void Append(std::span<const raft::EntryRef> entries) override {
     appended_.assign(entries.begin(), entries.end());
@@ -74,8 +31,8 @@ class SimNode::ObservedLog final : public raft::LogStore {
   void Sync() override {
     log_->Sync();
     if (appended_.empty()) return;
-    durable_->resize(appended_.front()->index.value() - 1);
-    for (const raft::EntryRef& entry : appended_) durable_->push_back(entry->term);
+    durable_->CutBehind(appended_.front()->index - 1);
+    for (const raft::EntryRef& entry : appended_) durable_->terms.push_back(entry->term);
     appended_.clear();
   }
   absl::StatusOr<std::vector<raft::EntryRef>> Read(raft::Index from, size_t bytes_max) override {
@@ -84,8 +41,22 @@ class SimNode::ObservedLog final : public raft::LogStore {
 
  private:
   store::RaftLog* const log_;
-  DurableTerms* const durable_;
+  DurableLog* const durable_;
   std::vector<raft::EntryRef> appended_;
+};
+
+class SimNode::ObservedPromises final : public raft::PromiseStore {
+ public:
+  ObservedPromises(store::Promises* promises, DurableLog* durable)
+      : promises_(promises), durable_(durable) {}
+  void SaveHardState(const raft::HardState& hard_state) override {
+    promises_->SaveHardState(hard_state);
+    durable_->hard_state = hard_state;
+  }
+
+ private:
+  store::Promises* const promises_;
+  DurableLog* const durable_;
 };
 
 class SimNode::NetworkPort final : public raft::Transport {
@@ -93,26 +64,23 @@ class SimNode::NetworkPort final : public raft::Transport {
   explicit NetworkPort(SimNode* node) : node_(node) {}
   void Send(raft::NodeId to, std::string bytes) override {
     if (auto envelope = raft::DecodeEnvelope(bytes); envelope.ok()) {
-      node_->checker_->OnSend(*envelope);
+      node_->around_.checker->OnSend(*envelope, node_->durable_);
     } else {
-      node_->checker_->Fail("a member sends what cannot be decoded");
+      node_->around_.checker->Fail("a member sends what cannot be decoded");
     }
-    node_->send_(node_->id_, to, std::move(bytes));
+    node_->around_.send(node_->id_, to, std::move(bytes));
   }
 
  private:
   SimNode* const node_;
 };
 
-SimNode::SimNode(raft::NodeId id, const Settings& settings, World* world, Checker* checker,
-                 SendBytes send, std::function<void(const std::string&)> trace)
+SimNode::SimNode(raft::NodeId id, const Settings& settings, Surroundings surroundings)
     : id_(id),
       settings_(settings),
-      world_(world),
-      checker_(checker),
-      send_(std::move(send)),
-      trace_(std::move(trace)),
-      machine_(id, checker) {}
+      around_(std::move(surroundings)),
+      world_(around_.world),
+      clock_(world_, settings.drift) {}
 
 SimNode::~SimNode() = default;
 
@@ -137,96 +105,151 @@ void SimNode::Start() {
   try {
     running_ = Load();
   } catch (const base::PowerLoss&) {
-    running_ = nullptr;
-    return;
+    return LosePower(false);
+  } catch (const ProcessEnded& ended) {
+    Tell("ends at its start: " + ended.why);
+    return Kill();
   }
   if (running_) PlanRaft();
 }
 
 std::unique_ptr<SimNode::Running> SimNode::Load() {
   auto running = std::make_unique<Running>();
-  auto promises = store::Promises::Load(std::make_unique<MetaOfOneLife>(meta_));
-  CHECK(promises.ok()) << promises.status();
-  promises_ = *std::move(promises);
-
-  store::RaftLogOptions log_options;
-  log_options.directory = kLogDirectory;
-  log_options.segment_bytes = settings_.segment_bytes;
-  log_options.keep_after = machine_.applied().index;
-  log_options.random_seed = world_->random()->Next();
-  store::RaftLogContents contents;
-  auto log = store::RaftLog::Open(&files_, log_options, &contents);
-  if (!log.ok()) {
-    checker_->Fail("a log that only lost its unsynced tail is refused: " +
-                   std::string(log.status().message()));
+  raft::NodeStart start;
+  if (!LoadPromises(running.get()) || !LoadState(running.get()) ||
+      !LoadLog(running.get(), &start)) {
     return nullptr;
   }
-  running->log = *std::move(log);
-  if (world_->random()->Chance(0.5)) running->log->PrepareSegment().IgnoreError();
-
-  durable_terms_.resize(contents.last_index.value());
-  for (size_t run = 0; run < contents.term_runs.size(); ++run) {
-    const raft::Index end = run + 1 < contents.term_runs.size() ? contents.term_runs[run + 1].index
-                                                                : contents.last_index + 1;
-    for (raft::Index i = contents.term_runs[run].index; i < end; ++i) {
-      durable_terms_[i.value() - 1] = contents.term_runs[run].term;
-    }
-  }
-  raft::NodeStart start;
-  start.hard_state = promises_->hard_state();
-  start.boot_count = promises_->CountBoot();
-  start.applied = machine_.applied();
-  start.log_base = contents.base;
-  start.term_runs = std::move(contents.term_runs);
-  start.last_index = contents.last_index;
-  start.tail = std::move(contents.tail);
+  start.hard_state = running->promises->hard_state();
+  start.boot_count = running->promises->CountBoot();
+  start.applied = running->machine->applied();
+  around_.checker->OnStart(id_, start.hard_state);
   BuildParts(running.get(), std::move(start));
   return running;
 }
 
+bool SimNode::LoadPromises(Running* running) {
+  auto meta = SimMeta::Open(&files_);
+  CHECK(meta.ok()) << meta.status();
+  auto promises = store::Promises::Load(*std::move(meta));
+  CHECK(promises.ok()) << promises.status();
+  running->promises = *std::move(promises);
+  durable_.hard_state = running->promises->hard_state();
+  return true;
+}
+
+bool SimNode::LoadState(Running* running) {
+  store::KvMachineOptions options;
+  options.cluster_id = 1;
+  options.member_id = id_.value();
+  options.datum_cache_bytes = settings_.datum_cache_bytes;
+  auto machine =
+      store::KvMachine::Open(std::make_unique<store::MemoryEngine>(state_disk_), options);
+  CHECK(machine.ok()) << machine.status();
+  running->machine =
+      std::make_unique<SimMachine>(id_, *std::move(machine), world_->random(), around_.checker);
+  return true;
+}
+
+bool SimNode::LoadLog(Running* running, raft::NodeStart* start) {
+  const raft::LogPosition applied = running->machine->applied();
+  store::RaftLogOptions options;
+  options.directory = kLogDirectory;
+  options.segment_bytes = settings_.segment_bytes;
+  options.keep_after = applied.index;
+  options.must_exist = running->promises->boots() > 0;
+  options.random_seed = world_->random()->Next();
+  store::RaftLogContents contents;
+  auto log = store::RaftLog::Open(&files_, options, &contents);
+  if (!log.ok()) {
+    around_.checker->Fail("a log that only lost its unsynced tail is refused: " +
+                          std::string(log.status().message()));
+    return false;
+  }
+  running->log = *std::move(log);
+  if (world_->random()->Chance(0.5)) running->log->PrepareSegment().IgnoreError();
+  NoteDurableLog(contents);
+  start->log_base = contents.base;
+  start->term_runs = std::move(contents.term_runs);
+  start->last_index = contents.last_index;
+  start->tail = std::move(contents.tail);
+  return true;
+}
+
+// The log is durable as it was opened (store/raft_log.h).
+void SimNode::NoteDurableLog(const store::RaftLogContents& contents) {
+  durable_.base = contents.base;
+  durable_.terms.assign(contents.last_index - contents.base.index, raft::Term{});
+  for (size_t run = 0; run < contents.term_runs.size(); ++run) {
+    const raft::Index end = run + 1 < contents.term_runs.size() ? contents.term_runs[run + 1].index
+                                                                : contents.last_index + 1;
+    for (raft::Index i = contents.term_runs[run].index; i < end; ++i) {
+      durable_.terms[i - contents.base.index - 1] = contents.term_runs[run].term;
+    }
+  }
+}
+
 void SimNode::BuildParts(Running* running, raft::NodeStart start) {
   const raft::NodeOptions options = Options();
-  running->observed_log = std::make_unique<ObservedLog>(running->log.get(), &durable_terms_);
+  running->observed_log = std::make_unique<ObservedLog>(running->log.get(), &durable_);
+  running->observed_promises =
+      std::make_unique<ObservedPromises>(running->promises.get(), &durable_);
   running->transport = std::make_unique<NetworkPort>(this);
   running->inbox =
       std::make_unique<raft::Inbox>(options.inbox_publishes_max, options.inbox_bytes_max);
   running->sender = std::make_unique<raft::Sender>(running->transport.get());
   running->log_writer = std::make_unique<raft::LogWriter>(
-      running->observed_log.get(), promises_.get(), running->sender.get(), running->inbox.get());
-  running->applier = std::make_unique<raft::Applier>(id_, &machine_, &running->publishes,
-                                                     &running->answers, running->inbox.get());
+      running->observed_log.get(), running->observed_promises.get(), running->sender.get(),
+      running->inbox.get());
+  running->applier = std::make_unique<raft::Applier>(
+      id_, running->machine.get(), &running->publishes, &running->answers, running->inbox.get());
   running->driver = std::make_unique<raft::Driver>(
       options, std::move(start),
       raft::Driver::Parts{running->inbox.get(), running->sender.get(), running->observed_log.get(),
                           running->log_writer.get(), running->applier.get(), &running->publishes,
                           &running->answers, &running->reads, &running->fetches},
-      world_->now(), nullptr);
-  if (trace_) running->driver->set_trace(trace_);
+      clock_.Now(), nullptr);
+  running->driver->set_trace([this](const std::string& line) { OnTrace(line); });
   running->driver->set_on_step([this](const raft::CoreView& before, const raft::Effects& effects) {
     const raft::Core& core = running_->driver->core();
-    if (!base::Planted("ack-before-fsync")) {
-      raft::CheckStep(before, raft::CoreView::Of(core), effects);
-    }
-    checker_->OnStep(core, disks_);
+    raft::CheckStep(before, raft::CoreView::Of(core), effects);
+    around_.checker->OnStep(core, around_.disks());
   });
+}
+
+void SimNode::OnTrace(const std::string& line) {
+  around_.timeline->Tell(line);
+  if (line.ends_with("becomes leader")) around_.on_new_leader(this);
 }
 
 void SimNode::Kill() {
   files_.KillProcess();
-  machine_.Crash();
   running_ = nullptr;
+  state_disk_->Crash();
   ++life_;
 }
 
 void SimNode::LosePower(bool during_next_write) {
   if (during_next_write && running_) {
-    files_.LosePowerAfter(world_->random()->Between(1, 4));
+    files_.LosePowerAfter(world_->random()->Between(1, 6));
     return;
   }
   files_.LosePower(world_->random());
-  machine_.Crash();
   running_ = nullptr;
+  state_disk_->Crash();
   ++life_;
+}
+
+void SimNode::EndProcess(const std::string& why, bool power_goes) {
+  Tell(why);
+  if (power_goes) {
+    LosePower(false);
+  } else {
+    Kill();
+  }
+  world_->After(world_->RandomDelay(milliseconds(1), std::chrono::seconds(2)), [this] {
+    if (!running_) Start();
+  });
 }
 
 void SimNode::Resume() {
@@ -238,22 +261,43 @@ void SimNode::Resume() {
   }
 }
 
-void SimNode::Receive(const std::string& bytes) {
+void SimNode::ThawClock() {
+  clock_.SetDrift(settings_.drift);
+  // What was planned by the clock that stood still is planned anew.
+  if (!running_) return;
+  running_->timer = base::kForever;
+  PlanRaft();
+}
+
+void SimNode::Heal() {
+  healed_ = true;
+  stalled_until_ = base::TimePoint::min();
+  files_.LosePowerAfter(0);
+  ThawClock();
+  if (paused_) Resume();
+  if (!running_) return Start();
+  // A turn that was planned for the end of the stall need not be waited for.
+  running_->log_planned = false;
+  PlanLog();
+}
+
+void SimNode::Receive(const std::string& bytes, bool flipped) {
   if (!running_) return;
   auto envelope = raft::DecodeEnvelope(bytes);
   if (!envelope.ok()) return;
+  if (flipped) around_.checker->Fail("a message with a flipped bit is taken for a good one");
   if (running_->inbox->TryPush(&*envelope)) PlanRaft();
 }
 
 void SimNode::Publish(std::string command, base::Duration patience, raft::PublishDone done) {
   if (!running_) return done({raft::PublishOutcome::Kind::kDropped, {}});
-  raft::WaitingPublish publish{std::move(command), world_->now() + patience, std::move(done)};
+  raft::WaitingPublish publish{std::move(command), clock_.Now() + patience, std::move(done)};
   if (running_->inbox->TryPush(&publish)) PlanRaft();
 }
 
 void SimNode::Read(base::Duration patience, raft::ReadDone done) {
   if (!running_) return done(raft::ReadOutcome::kStopped);
-  raft::WaitingRead read{world_->now() + patience, std::move(done)};
+  raft::WaitingRead read{clock_.Now() + patience, std::move(done)};
   if (running_->inbox->TryPush(&read)) PlanRaft();
 }
 
@@ -263,8 +307,18 @@ void SimNode::PlanTurn(base::Duration delay, bool* planned, void (SimNode::*turn
   world_->After(delay, [this, planned, turn, life = life_] {
     if (life != life_ || !running_) return;
     *planned = false;
-    if (!paused_) (this->*turn)();
+    if (!paused_) RunTurn(turn);
   });
+}
+
+void SimNode::RunTurn(void (SimNode::*turn)()) {
+  try {
+    (this->*turn)();
+  } catch (const base::PowerLoss&) {
+    EndProcess("loses power while it writes", true);
+  } catch (const ProcessEnded& ended) {
+    EndProcess("ends: " + ended.why, false);
+  }
 }
 
 void SimNode::PlanRaft() {
@@ -273,9 +327,10 @@ void SimNode::PlanRaft() {
 }
 
 void SimNode::PlanLog() {
-  const bool stalls = world_->random()->Chance(0.0005);
-  const base::Duration delay = stalls ? world_->RandomDelay(milliseconds(100), milliseconds(2500))
-                                      : world_->RandomDelay(settings_.sync_min, settings_.sync_max);
+  const bool stalls = !healed_ && world_->random()->Chance(0.0005);
+  base::Duration delay = stalls ? world_->RandomDelay(milliseconds(100), milliseconds(2500))
+                                : world_->RandomDelay(settings_.sync_min, settings_.sync_max);
+  delay = std::max(delay, stalled_until_ - std::min(stalled_until_, world_->now()));
   PlanTurn(delay, &running_->log_planned, &SimNode::LogTurn);
 }
 
@@ -285,7 +340,8 @@ void SimNode::PlanApply() {
 }
 
 void SimNode::PlanTimer() {
-  const base::TimePoint due = running_->driver->next_due();
+  const base::TimePoint due = clock_.WorldTimeOf(running_->driver->next_due());
+  if (due == base::kForever) return;
   if (running_->timer <= due && running_->timer > world_->now()) return;
   running_->timer = due;
   world_->At(due, [this, life = life_] {
@@ -300,7 +356,7 @@ void SimNode::RunAnswers() {
 }
 
 void SimNode::RaftTurn() {
-  running_->driver->RunOnce(world_->now());
+  running_->driver->RunOnce(clock_.Now());
   RunAnswers();
   PlanLog();
   PlanApply();
@@ -308,23 +364,15 @@ void SimNode::RaftTurn() {
 }
 
 void SimNode::LogTurn() {
-  try {
-    if (running_->log_writer->RunOnce()) {
-      PlanRaft();
-      PlanLog();
-    }
-  } catch (const base::PowerLoss&) {
-    if (trace_) trace_("n" + std::to_string(id_.value()) + " loses power while it writes");
-    LosePower(false);
-    world_->After(world_->RandomDelay(milliseconds(1), std::chrono::seconds(2)), [this] {
-      if (!running_) Start();
-    });
+  if (running_->log_writer->RunOnce()) {
+    PlanRaft();
+    PlanLog();
   }
 }
 
 void SimNode::ApplyTurn() {
   if (!running_->applier->RunOnce()) return;
-  if (world_->random()->Chance(0.02)) machine_.Flush();
+  running_->machine->DoBackgroundWork();
   RunAnswers();
   PlanRaft();
   PlanApply();

@@ -1,48 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// sim_node.h: one member under virtual time: the production driver, log writer, applier, codec
-// and Raft log, on a simulated disk, with a small state machine.
+// sim_node.h: one host and the member that lives on it, under virtual time: the production
+// driver, log writer, applier, codec, Raft log, promises and state machine, on a simulated disk
+// and a clock of its own.
 
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/simulated_file.h"
 #include "raft/node/driver.h"
+#include "store/memory_engine.h"
 #include "store/promises.h"
 #include "store/raft_log.h"
 #include "tests/simulation/checker.h"
+#include "tests/simulation/node_clock.h"
+#include "tests/simulation/sim_machine.h"
+#include "tests/simulation/timeline.h"
 #include "tests/simulation/world.h"
 
 namespace simulation {
 
-// A state machine that remembers which operations it applied. Like the real one it has no log of
-// its own: a crash takes it back to its last flush.
-class SimMachine final : public raft::StateMachine {
- public:
-  SimMachine(raft::NodeId node, Checker* checker) : node_(node), checker_(checker) {}
-
-  void Apply(std::span<const raft::ApplyItem> items,
-             std::vector<raft::ApplyResult>* results) override;
-  raft::LogPosition applied() const override { return applied_; }
-
-  void Flush() { flushed_ = applied_; }
-  void Crash() { applied_ = flushed_; }
-
- private:
-  const raft::NodeId node_;
-  Checker* const checker_;
-  raft::LogPosition applied_;
-  raft::LogPosition flushed_;
+// The process of one member ends, by its own word.
+struct ProcessEnded {
+  std::string why;
 };
-
-// What the machine's command holds: the number of the client's operation.
-std::string EncodeOperation(uint64_t operation, size_t padding);
-uint64_t DecodeOperation(const std::string& command);
 
 class SimNode {
  public:
@@ -50,20 +35,29 @@ class SimNode {
     size_t voters = 3;
     base::Duration heartbeat_interval = std::chrono::milliseconds(100);
     base::Duration election_timeout = std::chrono::milliseconds(1000);
+    double drift = 0;
     uint64_t segment_bytes = 32 << 10;
     size_t log_cache_bytes_max = 64 << 10;
     size_t append_bytes_max = 1 << 20;
     size_t in_flight_messages_max = 512;
+    size_t datum_cache_bytes = 64 << 10;
     // How long a sync takes.
     base::Duration sync_min = std::chrono::microseconds(100);
     base::Duration sync_max = std::chrono::milliseconds(3);
   };
-  // Hands a message to the network.
-  using SendBytes = std::function<void(raft::NodeId from, raft::NodeId to, std::string bytes)>;
+  // What a node needs of the cluster around it.
+  struct Surroundings {
+    World* world;
+    Checker* checker;
+    Timeline* timeline;
+    // Hands a message to the network.
+    std::function<void(raft::NodeId from, raft::NodeId to, std::string bytes)> send;
+    // The disks of all members.
+    std::function<Disks()> disks;
+    std::function<void(SimNode*)> on_new_leader;
+  };
 
-  SimNode(raft::NodeId id, const Settings& settings, World* world, Checker* checker, SendBytes send,
-          std::function<void(const std::string&)> trace);
-
+  SimNode(raft::NodeId id, const Settings& settings, Surroundings surroundings);
   ~SimNode();
 
   void Start();
@@ -74,28 +68,39 @@ class SimNode {
   // The process does nothing until Resume; what arrives waits.
   void Pause() { paused_ = true; }
   void Resume();
+  // The member's clock stands still until Thaw.
+  void FreezeClock() { clock_.Freeze(); }
+  void ThawClock();
+  // No write or sync ends before then.
+  void StallDisk(base::TimePoint until) { stalled_until_ = until; }
+  // No more faults from here on.
+  void Heal();
 
   bool running() const { return running_ != nullptr; }
   bool paused() const { return paused_; }
   raft::NodeId id() const { return id_; }
-  const DurableTerms& durable_terms() const { return durable_terms_; }
+  std::string name() const { return "n" + std::to_string(id_.value()); }
+  const DurableLog& disk() const { return durable_; }
   const raft::Core* core() const { return running_ ? &running_->driver->core() : nullptr; }
-  raft::LogPosition applied() const { return machine_.applied(); }
+  // Null while it does not run.
+  store::KvMachine* kv() const { return running_ ? running_->machine->kv() : nullptr; }
 
-  void Receive(const std::string& bytes);
+  void Receive(const std::string& bytes, bool flipped);
   void Publish(std::string command, base::Duration patience, raft::PublishDone done);
   void Read(base::Duration patience, raft::ReadDone done);
-  // The disks of all members, for the checker; called once.
-  void set_disks(std::map<raft::NodeId, const DurableTerms*> disks) { disks_ = std::move(disks); }
 
  private:
   class ObservedLog;
+  class ObservedPromises;
   class NetworkPort;
   // All that dies with the process.
   struct Running {
+    std::unique_ptr<store::Promises> promises;
+    std::unique_ptr<ObservedPromises> observed_promises;
     std::unique_ptr<store::RaftLog> log;
     std::unique_ptr<ObservedLog> observed_log;
     std::unique_ptr<NetworkPort> transport;
+    std::unique_ptr<SimMachine> machine;
     std::unique_ptr<raft::Inbox> inbox;
     std::unique_ptr<raft::Sender> sender;
     raft::PublishTable publishes;
@@ -114,7 +119,13 @@ class SimNode {
 
   raft::NodeOptions Options() const;
   std::unique_ptr<Running> Load();
+  // Each says whether it could.
+  bool LoadPromises(Running* running);
+  bool LoadState(Running* running);
+  bool LoadLog(Running* running, raft::NodeStart* start);
+  void NoteDurableLog(const store::RaftLogContents& contents);
   void BuildParts(Running* running, raft::NodeStart start);
+  void OnTrace(const std::string& line);
   void PlanRaft();
   void PlanLog();
   void PlanApply();
@@ -123,23 +134,24 @@ class SimNode {
   void RaftTurn();
   void LogTurn();
   void ApplyTurn();
+  // Runs `turn`, in which the process may come to its end.
+  void RunTurn(void (SimNode::*turn)());
+  void EndProcess(const std::string& why, bool power_goes);
   // Runs `turn` after `delay` if this life of the process still lasts.
   void PlanTurn(base::Duration delay, bool* planned, void (SimNode::*turn)());
+  void Tell(const std::string& line) { around_.timeline->Tell(name() + " " + line); }
 
   const raft::NodeId id_;
   const Settings settings_;
+  const Surroundings around_;
   World* const world_;
-  Checker* const checker_;
-  const SendBytes send_;
-  const std::function<void(const std::string&)> trace_;
+  NodeClock clock_;
 
   base::SimulatedFileSystem files_;
-  // meta/ syncs each write, so nothing of it is ever lost.
-  std::shared_ptr<store::MemoryMetaStore> meta_ = std::make_shared<store::MemoryMetaStore>();
-  SimMachine machine_;
-  std::unique_ptr<store::Promises> promises_;
-  DurableTerms durable_terms_;
-  std::map<raft::NodeId, const DurableTerms*> disks_;
+  std::shared_ptr<store::MemoryDisk> state_disk_ = std::make_shared<store::MemoryDisk>();
+  DurableLog durable_;
+  base::TimePoint stalled_until_ = base::TimePoint::min();
+  bool healed_ = false;
 
   std::unique_ptr<Running> running_;
   uint64_t life_ = 0;

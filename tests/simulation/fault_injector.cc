@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "tests/simulation/fault_injector.h"
+
+#include <algorithm>
+
+namespace simulation {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+void FaultInjector::Plan(const std::vector<Fault>& faults) {
+  const base::TimePoint begin = world_->now();
+  for (const Fault& fault : faults) {
+    world_->At(begin + fault.at, [this, fault] {
+      if (!stopped_) Do(fault);
+    });
+  }
+}
+
+SimNode* FaultInjector::Target(const Fault& fault) const {
+  if (fault.host != 0) return (*nodes_)[fault.host - 1].get();
+  for (const auto& node : *nodes_) {
+    if (node->core() != nullptr && node->core()->role() == raft::Role::kLeader) return node.get();
+  }
+  return nodes_->front().get();
+}
+
+size_t FaultInjector::HostOf(const SimNode* node) const {
+  for (size_t i = 0; i < nodes_->size(); ++i) {
+    if ((*nodes_)[i].get() == node) return i + 1;
+  }
+  return 0;
+}
+
+void FaultInjector::Do(const Fault& fault) {
+  timeline_->Tell(Describe(fault));
+  base::Random random(fault.seed);
+  switch (fault.kind) {
+    case FaultKind::kAllLosePower:
+      for (const auto& node : *nodes_) {
+        node->LosePower(false);
+        StartAfter(base::Duration(static_cast<int64_t>(
+                       random.Below(static_cast<uint64_t>(fault.length.count()) + 1))),
+                   node.get());
+      }
+      return;
+    case FaultKind::kLeadersFall:
+      leaders_fall_until_ = world_->now() + fault.length;
+      return;
+    case FaultKind::kMendLinks:
+      return network_->MendCuts();
+    case FaultKind::kCutSome:
+    case FaultKind::kBridge:
+    case FaultKind::kMajorityRing:
+    case FaultKind::kSlowLinks:
+      return DoToLinks(fault, &random);
+    default:
+      return DoToNode(fault, Target(fault));
+  }
+}
+
+void FaultInjector::DoToNode(const Fault& fault, SimNode* node) {
+  const size_t host = HostOf(node);
+  switch (fault.kind) {
+    case FaultKind::kKill:
+      node->Kill();
+      return StartAfter(fault.length, node);
+    case FaultKind::kPowerLoss:
+      node->LosePower(false);
+      return StartAfter(fault.length, node);
+    case FaultKind::kPowerLossInWrite:
+      return node->LosePower(true);
+    case FaultKind::kPause:
+      node->Pause();
+      return world_->After(fault.length, [node] {
+        if (node->paused()) node->Resume();
+      });
+    case FaultKind::kFreezeClock:
+      node->FreezeClock();
+      return world_->After(fault.length, [node] { node->ThawClock(); });
+    case FaultKind::kStallDisk:
+      return node->StallDisk(world_->now() + fault.length);
+    case FaultKind::kIsolate:
+      return network_->Cut(LinksOf(host, true, true), fault.length);
+    case FaultKind::kMute:
+      return network_->Cut(LinksOf(host, false, true), fault.length);
+    case FaultKind::kDeafen:
+      return network_->Cut(LinksOf(host, true, false), fault.length);
+    default:
+      return Flap(fault, host, 10);
+  }
+}
+
+void FaultInjector::DoToLinks(const Fault& fault, base::Random* random) {
+  std::vector<Network::Link> links;
+  if (fault.kind == FaultKind::kBridge) {
+    links = Bridge(random);
+  } else if (fault.kind == FaultKind::kMajorityRing) {
+    links = MajorityRing();
+  } else {
+    for (size_t from = 1; from <= hosts(); ++from) {
+      for (size_t to = 1; to <= hosts(); ++to) {
+        if (from != to && random->Chance(0.3)) links.push_back({from, to});
+      }
+    }
+  }
+  if (fault.kind == FaultKind::kSlowLinks) {
+    return network_->Slow(links, milliseconds(random->Between(20, 800)), fault.length);
+  }
+  network_->Cut(links, fault.length);
+}
+
+void FaultInjector::StartAfter(base::Duration delay, SimNode* node) {
+  world_->After(delay, [this, node] {
+    if (node->running()) return;
+    timeline_->Tell(node->name() + " starts");
+    node->Start();
+  });
+}
+
+void FaultInjector::Flap(const Fault& fault, size_t host, int times_left) {
+  if (times_left == 0 || stopped_) return;
+  network_->Cut(LinksOf(host, true, true), fault.length);
+  world_->After(2 * fault.length,
+                [this, fault, host, times_left] { Flap(fault, host, times_left - 1); });
+}
+
+std::vector<Network::Link> FaultInjector::LinksOf(size_t host, bool in, bool out) const {
+  std::vector<Network::Link> links;
+  for (size_t other = 1; other <= hosts(); ++other) {
+    if (other == host) continue;
+    if (in) links.push_back({other, host});
+    if (out) links.push_back({host, other});
+  }
+  return links;
+}
+
+std::vector<Network::Link> FaultInjector::Bridge(base::Random* random) const {
+  const size_t bridge = random->Between(1, hosts());
+  std::vector<bool> left(hosts() + 1);
+  for (size_t host = 1; host <= hosts(); ++host) left[host] = random->Chance(0.5);
+  std::vector<Network::Link> links;
+  for (size_t from = 1; from <= hosts(); ++from) {
+    for (size_t to = 1; to <= hosts(); ++to) {
+      if (from == bridge || to == bridge || left[from] == left[to]) continue;
+      links.push_back({from, to});
+    }
+  }
+  return links;
+}
+
+// Each host keeps its links to the next ones, as many as make a majority with it.
+std::vector<Network::Link> FaultInjector::MajorityRing() const {
+  const size_t reach = (hosts() / 2 + 1) / 2;
+  std::vector<Network::Link> links;
+  for (size_t from = 1; from <= hosts(); ++from) {
+    for (size_t to = 1; to <= hosts(); ++to) {
+      const size_t forward = (to + hosts() - from) % hosts();
+      const size_t distance = std::min(forward, hosts() - forward);
+      if (from != to && distance > reach) links.push_back({from, to});
+    }
+  }
+  return links;
+}
+
+// The first milliseconds of a leader are where terms meet: its own first entry is on its way
+// beside what it inherited (paper, figure 8).
+void FaultInjector::OnNewLeader(SimNode* node) {
+  if (stopped_ || world_->now() > leaders_fall_until_ || !world_->random()->Chance(0.6)) return;
+  base::Random* random = world_->random();
+  Fault fault;
+  constexpr FaultKind kKinds[] = {
+      FaultKind::kKill,  FaultKind::kPowerLoss, FaultKind::kPowerLossInWrite,
+      FaultKind::kPause, FaultKind::kIsolate,   FaultKind::kMute};
+  fault.kind = kKinds[random->Below(std::size(kKinds))];
+  fault.host = HostOf(node);
+  fault.length = random->Chance(0.4) ? world_->RandomDelay(microseconds(10), milliseconds(20))
+                                     : world_->RandomDelay(milliseconds(20), seconds(5));
+  world_->After(world_->RandomDelay(microseconds(10), milliseconds(20)), [this, node, fault] {
+    if (!stopped_ && node->running() && !node->paused()) Do(fault);
+  });
+}
+
+}  // namespace simulation

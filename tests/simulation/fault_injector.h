@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// fault_injector.h: does to a cluster what the list of faults says.
+
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "tests/simulation/faults.h"
+#include "tests/simulation/network.h"
+#include "tests/simulation/sim_node.h"
+#include "tests/simulation/world.h"
+
+namespace simulation {
+
+class FaultInjector {
+ public:
+  FaultInjector(World* world, Timeline* timeline, Network* network,
+                const std::vector<std::unique_ptr<SimNode>>* nodes)
+      : world_(world), timeline_(timeline), network_(network), nodes_(nodes) {}
+
+  // Plans each at its time.
+  void Plan(const std::vector<Fault>& faults);
+  void OnNewLeader(SimNode* node);
+  // Nothing goes wrong from now on.
+  void Stop() { stopped_ = true; }
+
+ private:
+  void Do(const Fault& fault);
+  void DoToNode(const Fault& fault, SimNode* node);
+  void DoToLinks(const Fault& fault, base::Random* random);
+  void StartAfter(base::Duration delay, SimNode* node);
+  void Flap(const Fault& fault, size_t host, int times_left);
+  std::vector<Network::Link> LinksOf(size_t host, bool in, bool out) const;
+  std::vector<Network::Link> Bridge(base::Random* random) const;
+  std::vector<Network::Link> MajorityRing() const;
+  SimNode* Target(const Fault& fault) const;
+  size_t HostOf(const SimNode* node) const;
+  size_t hosts() const { return nodes_->size(); }
+
+  World* const world_;
+  Timeline* const timeline_;
+  Network* const network_;
+  const std::vector<std::unique_ptr<SimNode>>* const nodes_;
+  bool stopped_ = false;
+  base::TimePoint leaders_fall_until_ = base::TimePoint::min();
+};
+
+}  // namespace simulation
