@@ -123,6 +123,10 @@ absl::Status FromPublish(raft::PublishOutcome::Kind kind, bool leader_lost_meanw
       return ErrorStatus(WireError::kTooManyRequests);
     case raft::PublishOutcome::Kind::kNoLeader:
       return ErrorStatus(WireError::kNoLeader);
+    case raft::PublishOutcome::Kind::kConfigurationChanged:
+    case raft::PublishOutcome::Kind::kLearnerNotReady:
+    case raft::PublishOutcome::Kind::kBadConfiguration:
+      LOG(FATAL) << "only changes of the configuration end so";
     case raft::PublishOutcome::Kind::kApplied:
       break;
   }

@@ -102,7 +102,7 @@ void Storage::BeginLogAnew(store::RaftLogContents* contents) {
                << ", but the state stands at " << applied.index
                << ": the log was cut from outside. It goes on behind the state; the rest comes "
                   "from the leader";
-  log->BeginAnew(applied);
+  log->Restart(applied);
   *contents = store::RaftLogContents();
   contents->base = applied;
   contents->last_index = applied.index;

@@ -58,6 +58,11 @@ class KvMachine final : public raft::StateMachine {
   void Apply(std::span<const raft::ApplyItem> items,
              std::vector<raft::ApplyResult>* results) override;
   raft::LogPosition applied() const override;
+  raft::StateDigest digest() const override { return {}; }
+  bool lost() const override { return false; }
+  absl::StatusOr<raft::InstalledState> Install(uint64_t) override {
+    return absl::UnimplementedError("install");
+  }
 
   // Local reads at the newest state; linearizable only after a ReadIndex (raft/node/node.h).
   // The header shows `raft_term` and exactly the revision that was read.

@@ -299,7 +299,9 @@ absl::Status RaftLog::MakeSpare() {
   return status;
 }
 
-void RaftLog::BeginAnew(LogPosition base) {
+LogPosition RaftLog::Release(Index) { return {}; }
+
+void RaftLog::Restart(LogPosition base) {
   CHECK(base != LogPosition{});
   {
     std::lock_guard lock(mutex_);

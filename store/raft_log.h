@@ -66,9 +66,8 @@ class RaftLog final : public raft::LogStore {
   void Sync() override;
   absl::StatusOr<std::vector<raft::EntryRef>> Read(raft::Index from, size_t bytes_max) override;
 
-  // Begins the log anew behind `base`, which the state holds: all entries are forgotten. Durable
-  // when it returns. Threads: before the node starts.
-  void BeginAnew(raft::LogPosition base);
+  void Restart(raft::LogPosition base) override;
+  raft::LogPosition Release(raft::Index through) override;
 
   // Makes the file that the log will go on in when the current one is full, unless it is there.
   // Without it Append makes a file that grows as it is written; so an error here (a full disk, say)

@@ -16,58 +16,74 @@ Core::Core(CoreOptions options, CoreStart start, base::TimePoint now)
       now_(now),
       hard_state_(start.hard_state),
       log_(std::move(start.log)),
-      commit_index_(start.applied),
+      configurations_(std::move(start.configurations)),
+      // What is gone from the front of the log was committed.
+      commit_index_(std::max(start.applied, log_.base().index)),
       persisted_index_(log_.last().index),
-      handed_out_(start.applied),
-      last_applied_(start.applied) {
+      handed_out_(commit_index_),
+      last_applied_(commit_index_),
+      state_lost_(start.state_lost) {
   CHECK(options_.self != kNobody);
+  if (configurations_.empty()) configurations_.push_back({Index{}, options_.configuration});
+  if (start.digest.index != Index{}) digests_.push_back(start.digest);
+  if (!state_lost_) CHECK_GE(start.applied, log_.base().index);
   CHECK_LE(start.applied, log_.last().index);
   // A term is durable before its first entry (persistence.cc), so the disk cannot hold less.
   CHECK_LE(log_.last().term, hard_state_.current_term);
   last_led_term_ = current_term();
   leader_due_ = now + RandomElectionTimeout();
   // Nobody else can be heard: there is nothing to wait for.
-  if (options_.configuration.voters() == std::vector<NodeId>{options_.self}) leader_due_ = now;
+  if (configuration().voters() == std::vector<NodeId>{options_.self}) leader_due_ = now;
 }
 
 void Core::Step(base::TimePoint now, Event event, Effects* effects) {
   now_ = std::max(now, now_);
   effects_ = effects;
-  if (std::holds_alternative<Tick>(event)) {
-    if (is_leader()) {
-      HeartbeatTask();
-    } else if (now_ >= leader_due_) {
-      ElectionTask();
-    }
-  } else if (auto* envelope = std::get_if<Envelope>(&event)) {
-    Receive(std::move(*envelope));
-  } else if (auto* publish = std::get_if<Publish>(&event)) {
-    OnPublish(std::move(*publish));
-  } else if (auto* persisted = std::get_if<Persisted>(&event)) {
-    OnPersisted(persisted->write);
-  } else if (auto* applied = std::get_if<Applied>(&event)) {
-    OnApplied(applied->index);
-  } else if (auto* read = std::get_if<ReadRequest>(&event)) {
-    OnReadRequest(read->id);
-  } else if (auto* fetched = std::get_if<Fetched>(&event)) {
-    OnFetched(std::move(*fetched));
-  }
+  struct Stepper {
+    Core* core;
+    void operator()(const Tick&) { core->OnTick(); }
+    void operator()(Envelope& event) { core->Receive(std::move(event)); }
+    void operator()(Publish& event) { core->OnPublish(std::move(event)); }
+    void operator()(const Persisted& event) { core->OnPersisted(event.write); }
+    void operator()(const Applied& event) { core->OnApplied(event); }
+    void operator()(const ReadRequest& event) { core->OnReadRequest(event.id); }
+    void operator()(Fetched& event) { core->OnFetched(std::move(event)); }
+    void operator()(const TransferLeadership& event) { core->OnTransferLeadership(event.to); }
+    void operator()(const PeerLost& event) { core->OnPeerLost(event.peer); }
+    void operator()(const SnapshotArrived& event) { core->OnSnapshotArrived(event); }
+    void operator()(const SnapshotInstalled& event) { core->OnSnapshotInstalled(event); }
+    void operator()(const SnapshotSent& event) { core->OnSnapshotSent(event); }
+    void operator()(const StateFlushed& event) { core->OnStateFlushed(event.index); }
+    void operator()(const LogReleased& event) { core->OnLogReleased(event.base); }
+    void operator()(const StateLost&) { core->OnStateLost(); }
+  };
+  std::visit(Stepper{this}, event);
   effects_ = nullptr;
+}
+
+void Core::OnTick() {
+  if (is_leader()) {
+    HeartbeatTask();
+  } else if (now_ >= leader_due_) {
+    ElectionTask();
+  }
 }
 
 base::TimePoint Core::next_due() const {
   if (is_leader()) return std::min(heartbeat_due_, quorum_due_);
-  return options_.configuration.IsVoter(options_.self) ? leader_due_ : base::kForever;
+  return MayStand() ? leader_due_ : base::kForever;
 }
 
 void Core::Receive(Envelope envelope) {
+  // Thesis 4.1: whether the sender is in this node's configuration does not matter. One that was
+  // added is perhaps not known here yet; that it is who it says is the transport's business.
   if (envelope.to != options_.self || envelope.from == options_.self) return;
-  if (!options_.configuration.IsVoter(envelope.from)) return;
 
-  const bool asks_for_vote = std::holds_alternative<RequestVote>(envelope.message);
   if (envelope.term > current_term()) {
-    // Thesis 4.2.3: a server that hears a live leader does not let a candidate raise its term.
-    if (asks_for_vote && HasLiveLeader()) return;
+    // Thesis 4.2.3: a server that hears a live leader does not let a candidate raise its term,
+    // unless that leader asked the candidate to stand.
+    const auto* vote = std::get_if<RequestVote>(&envelope.message);
+    if (vote != nullptr && !vote->transfer && HasLiveLeader()) return;
     // Paper 5.1: if a message's term is larger, adopt it and become a follower.
     BecomeFollower(envelope.term, kNobody);
   }
@@ -111,6 +127,7 @@ void Core::Dispatch(Envelope envelope) {
        &Core::OnPublishRefusal},
       {kIgnore, kIgnore, kIgnore, &Core::OnReadIndexRequest},
       {&Core::OnReadIndexReply, kIgnore, kIgnore, kIgnore},
+      {&Core::OnTimeoutNow, kIgnore, kIgnore, kIgnore},
   };
   static_assert(std::size(kTable) == std::variant_size_v<Message>);
 
@@ -126,11 +143,11 @@ void Core::BecomeFollower(Term term, NodeId leader) {
   if (is_leader()) {
     for (const ReadQueue::Read& read : reads_.Abandon()) AnswerRead(read, false);
     progress_.clear();
+    member_digests_.clear();
+    transfer_.reset();
   }
   if (term > current_term()) {
-    hard_state_ = {term, std::nullopt};
-    PersistHardState();
-    matched_index_ = Index{};
+    EnterTerm(term, std::nullopt);
     leader_heard_at_ = base::TimePoint::min();
   }
   role_ = Role::kFollower;
@@ -138,6 +155,15 @@ void Core::BecomeFollower(Term term, NodeId leader) {
   votes_.clear();
   leader_due_ = now_ + RandomElectionTimeout();
   if (changes) Trace("becomes follower");
+}
+
+// Paper, figure 2: a new term has no vote yet, or one's own.
+void Core::EnterTerm(Term term, std::optional<NodeId> voted_for) {
+  hard_state_.current_term = term;
+  hard_state_.voted_for = voted_for;
+  PersistHardState();
+  matched_index_ = Index{};
+  told_commit_ = Index{};
 }
 
 // A valid message of the term's leader: paper 5.2, a candidate returns to follower; leader due
@@ -150,6 +176,7 @@ void Core::HearLeader(NodeId leader) {
     BecomeFollower(current_term(), leader);
   }
   leader_ = leader;
+  quick_tries_ = 0;
   leader_heard_at_ = now_;
   leader_due_ = now_ + RandomElectionTimeout();
 }
@@ -175,8 +202,12 @@ void Core::SendAfterPersist(NodeId to, Message message) {
 }
 
 base::Duration Core::RandomElectionTimeout() {
-  const auto base_timeout = static_cast<uint64_t>(options_.election_timeout.count());
-  return base::Duration(static_cast<int64_t>(random_.Between(base_timeout, 2 * base_timeout)));
+  return options_.election_timeout + RandomUpTo(options_.election_timeout);
+}
+
+base::Duration Core::RandomUpTo(base::Duration limit) {
+  return base::Duration(
+      static_cast<int64_t>(random_.Between(0, static_cast<uint64_t>(limit.count()))));
 }
 
 }  // namespace raft

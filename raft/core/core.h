@@ -13,6 +13,10 @@
 //   following.cc    the follower's side of AppendEntries
 //   persistence.cc  what is durable here, and so what may be applied and counted
 //   reading.cc      read index (thesis 6.4)
+//   membership.cc   changes of the configuration, one at a time (thesis 4)
+//   transfer.cc     a leader hands over (thesis 3.10), asked for or because its disk stalls
+//   snapshot.cc     whole states that go and come, and the log that they make superfluous
+//   state_check.cc  states that differ or are lost
 
 #pragma once
 
@@ -22,6 +26,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -39,7 +44,12 @@ struct CoreOptions {
   NodeId self;
   // Higher at each start of this node.
   Session session;
+  // In force before any entry that says otherwise. Empty: this node joins a cluster and learns
+  // from its log who is in it.
   Configuration configuration;
+  // If not empty: the command of the configuration entry with which the first leader of a new
+  // cluster begins the log.
+  std::string bootstrap_command;
   base::Duration heartbeat_interval = std::chrono::milliseconds(100);
   // A leader is due after one to two of these.
   base::Duration election_timeout = std::chrono::milliseconds(1000);
@@ -60,7 +70,26 @@ struct CoreStart {
   HardState hard_state;
   Log log;
   Index applied;
+  // The configurations that were in force, by the index of their entry, ascending: that of the
+  // state, then each that the log holds behind it. None: CoreOptions::configuration.
+  std::vector<std::pair<Index, Configuration>> configurations;
+  StateDigest digest;
+  // There is no state that could be read: this node wants a leader's.
+  bool state_lost = false;
 };
+
+// Why the commit index of a leader does not move.
+enum class CommitWait : uint8_t {
+  kNone,        // it moves, or there is nothing to commit
+  kNoQuorum,    // too few voters are heard
+  kOwnDisk,     // this node's disk does not finish a write
+  kPeerDisk,    // a quorum is heard but does not acknowledge
+  kSnapshot,    // voters that it needs are being sent a state
+  kTransfer,    // leadership is being handed over
+  kApply,       // it moves, but the state machine lags too far behind it
+  kLearnerLags  // it moves, but a learner is far behind
+};
+const char* CommitWaitName(CommitWait wait);
 
 class Core {
  public:
@@ -88,17 +117,27 @@ class Core {
   // The last entry that was handed out to be applied.
   Index last_handed_out() const { return handed_out_; }
   Index last_applied() const { return last_applied_; }
-  const Configuration& configuration() const { return options_.configuration; }
+  // The newest in the log, committed or not (thesis 4.1).
+  const Configuration& configuration() const { return configurations_.back().second; }
+  // Of its entry; 0 if it has none.
+  Index configuration_index() const { return configurations_.back().first; }
+  bool transferring() const { return transfer_.has_value(); }
+  bool state_lost() const { return state_lost_; }
+  CommitWait commit_wait() const;
+  // When the oldest write that is not durable yet was asked for.
+  std::optional<base::TimePoint> oldest_write_at() const;
   const std::map<NodeId, Progress>& progress() const { return progress_; }
 
  private:
   friend void CheckInvariants(const Core& core);
 
   // core.cc
+  void OnTick();
   void Receive(Envelope envelope);
   void ReceiveFromOlderTerm(const Envelope& envelope);
   void Dispatch(Envelope envelope);
   void BecomeFollower(Term term, NodeId leader);
+  void EnterTerm(Term term, std::optional<NodeId> voted_for);
   void HearLeader(NodeId leader);
   void Trace(const std::string& line);
   void Send(NodeId to, Message message);
@@ -106,12 +145,14 @@ class Core {
   void PersistHardState();
   void BeginWrite();
   base::Duration RandomElectionTimeout();
+  base::Duration RandomUpTo(base::Duration limit);
   void Ignore(const Envelope&) {}
 
   // election.cc
   void ElectionTask();
   void StartPreVote();
-  void StartElection();
+  base::Duration NextTryIn();
+  void StartElection(bool transfer);
   void BecomeLeader();
   bool HasLiveLeader() const;
   bool IsUpToDate(LogPosition last_log) const;
@@ -128,6 +169,7 @@ class Core {
 
   // publish.cc
   void OnPublish(Publish publish);
+  std::optional<RefusalReason> RefuseProposal(const Proposal& proposal) const;
   void OnPublishForward(const Envelope& envelope);
   void RefuseForward(const Envelope& envelope);
   void OnPublishRefusal(const Envelope& envelope);
@@ -139,6 +181,7 @@ class Core {
   void SendAppends(NodeId peer, Progress* progress);
   bool SendEntries(NodeId peer, Progress* progress);
   void SendPosition(NodeId peer, Progress* progress);
+  void SendFetched(NodeId peer, Progress* progress, std::vector<EntryRef> entries);
   bool WindowFull(const Progress& progress) const;
   Progress* HearPeer(const Envelope& envelope);
   void OnAppendEntriesReply(const Envelope& envelope);
@@ -152,7 +195,9 @@ class Core {
 
   // persistence.cc
   void OnPersisted(WriteNumber write);
-  void OnApplied(Index index);
+  void ClearDoubtIfWhole();
+  void OnOwnFetched(const Fetched& fetched);
+  void OnApplied(const Applied& applied);
   void HandOutCommitted();
   void TruncateFrom(Index first);
 
@@ -164,6 +209,37 @@ class Core {
   void FinishReadRoundIfConfirmed();
   void AnswerRead(const ReadQueue::Read& read, bool granted);
   bool CommittedInOwnTerm() const;
+
+  // membership.cc
+  std::optional<RefusalReason> RefuseConfiguration(const Proposal& proposal) const;
+  void AdoptConfiguration(const Entry& entry);
+  void CutConfigurations(Index first);
+  void ShapeProgress();
+  void LeaveIfRemoved();
+  bool MayStand() const;
+
+  // transfer.cc
+  void OnTransferLeadership(NodeId to);
+  NodeId BestSuccessor() const;
+  void SendTimeoutNowIfCaughtUp();
+  void OnTimeoutNow(const Envelope& envelope);
+  void TransferTask();
+  bool DiskStalls() const;
+  void OnPeerLost(NodeId peer);
+
+  // snapshot.cc
+  void WishSnapshot(NodeId peer, Progress* progress);
+  void OnSnapshotSent(const SnapshotSent& sent);
+  void OnSnapshotArrived(const SnapshotArrived& arrived);
+  void OnSnapshotInstalled(const SnapshotInstalled& installed);
+  void OnStateFlushed(Index index);
+  void OnLogReleased(LogPosition base);
+
+  // state_check.cc
+  void OnStateLost();
+  void NoteDigest(NodeId node, StateDigest digest);
+  void FindAgreedDigest(Index index);
+  void CompareWithAgreed(StateDigest agreed);
 
   bool is_leader() const { return role_ == Role::kLeader; }
 
@@ -178,6 +254,8 @@ class Core {
   // What this node has promised; in memory it may be ahead of the disk, messages never are.
   HardState hard_state_;
   Log log_;
+  // By the index of their entries, ascending; never empty.
+  std::vector<std::pair<Index, Configuration>> configurations_;
   Role role_ = Role::kFollower;
   NodeId leader_;
 
@@ -196,6 +274,7 @@ class Core {
     Index last_index;
     // The term whose hard state it makes durable, if it does.
     std::optional<Term> hard_state_term;
+    base::TimePoint asked_at;
   };
   std::deque<OutstandingWrite> outstanding_writes_;
   WriteNumber last_write_;
@@ -204,8 +283,20 @@ class Core {
   base::TimePoint leader_due_;
   // When the leader of this term was heard last; for as long as it is fresh, votes are withheld.
   base::TimePoint leader_heard_at_ = base::TimePoint::min();
+  // The leader may be gone (PeerLost): so many elections are tried in quick succession.
+  int quick_tries_ = 0;
   // Follower: the highest index at which this log is known to equal the leader's of this term.
   Index matched_index_;
+  // Follower: the highest commit index that the leader of this term told.
+  Index told_commit_;
+
+  // A snapshot is being installed: nothing is handed out before its end.
+  bool installing_ = false;
+  // Entries from here on were asked of this node's own disk, to be applied. 0: none are.
+  Index fetching_own_;
+  bool state_lost_ = false;
+  // The digests of this state, the newest last, to be compared with what a quorum holds.
+  std::deque<StateDigest> digests_;
 
   // The last term that this node led in, or may have led in before it was started.
   Term last_led_term_;
@@ -216,9 +307,20 @@ class Core {
   // Leader: when the next heartbeat is to leave, and when a quorum must have answered again.
   base::TimePoint heartbeat_due_;
   base::TimePoint quorum_due_;
-  std::map<NodeId, Progress> progress_;  // every other voter
+  std::map<NodeId, Progress> progress_;  // every other member
   ReadQueue reads_;
   size_t uncommitted_bytes_ = 0;
+  // Leader: to whom it hands over, and when it gives that up.
+  struct Transfer {
+    NodeId to;
+    base::TimePoint deadline;
+    bool sent = false;
+  };
+  std::optional<Transfer> transfer_;
+  base::TimePoint commit_moved_at_;
+  // Leader: what each member's state holds, by index, for the newest indexes; what a quorum does.
+  std::map<Index, std::map<NodeId, uint64_t>> member_digests_;
+  StateDigest agreed_digest_;
 };
 
 // Ends the process when the state of `core` contradicts itself. Called in every test.

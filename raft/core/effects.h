@@ -23,16 +23,23 @@ struct ReadGrant {
 
 // Publishes that this node did not pass on or its leader did not take: surely not in any log.
 struct RefusedPublish {
-  // kNotLeader: it was sent to a member that does not lead in that term.
-  enum class Reason { kNoLeader, kNotLeader, kTooMany };
   PublishId id;
-  Reason reason = Reason::kNoLeader;
+  RefusalReason reason = RefusalReason::kNoLeader;
 };
 
-// A peer needs entries that have left memory; answered by a Fetched event.
+// A peer, or this node's own state machine, needs entries that have left memory; answered by a
+// Fetched event.
 struct Fetch {
   NodeId peer;
   Index from;
+};
+
+// What is to be done with a snapshot that arrived.
+struct StagedSnapshot {
+  uint64_t staged = 0;
+  // Set the state machine on it once all handed out before is applied, answered by a
+  // SnapshotInstalled event; else throw it away.
+  bool install = false;
 };
 
 // Many events may be stepped into one Effects: that is group commit, one fsync for all.
@@ -40,8 +47,10 @@ struct Effects {
   std::vector<Envelope> send_now;  // 1. may leave before the disk write
 
   WriteNumber write;                    // 2. one durable write, named by this number if not zero:
-  std::optional<HardState> hard_state;  //    hard state, then entries; an entry at an index that
-  std::vector<EntryRef> append;         //    is taken cuts the log there
+  std::optional<HardState> hard_state;  //    hard state, then
+  std::optional<LogPosition> restart_log;  //    the log forgets all and goes on behind this place,
+  std::vector<EntryRef> append;            //    then entries; one at an index that is taken cuts
+                                           //    the log there
 
   std::vector<Envelope> send_after_persist;  // 3. promises: only once 2 and all writes before it
                                              //    are durable
@@ -49,10 +58,16 @@ struct Effects {
   std::vector<ReadGrant> reads;              // 5. reads that may be served, or are to be repeated
   std::vector<RefusedPublish> refused;       // 6. publishes that came to nothing
   std::vector<Fetch> fetches;                // 7. entries wanted from the disk
+  std::vector<StagedSnapshot> staged;        // 8. snapshots that came
+  std::vector<NodeId> snapshots;             // 9. peers that are to get this node's state, each
+                                             //    answered by a SnapshotSent event
+  std::optional<Index> release_log;          // 10. the log up to here is not needed any more
+  bool state_differs = false;                // 11. a quorum holds another state than this node
 
   bool empty() const {
     return send_now.empty() && write == WriteNumber{} && send_after_persist.empty() &&
-           apply.empty() && reads.empty() && refused.empty() && fetches.empty();
+           apply.empty() && reads.empty() && refused.empty() && fetches.empty() && staged.empty() &&
+           snapshots.empty() && !release_log && !state_differs;
   }
 };
 

@@ -12,8 +12,7 @@ namespace raft {
 
 // Leader due is past: no leader was heard, nor a vote granted, for a random election timeout.
 void Core::ElectionTask() {
-  if (!options_.configuration.IsVoter(options_.self)) return;
-  StartPreVote();
+  if (MayStand()) StartPreVote();
 }
 
 // Thesis 9.6: ask first whether an election could be won, without raising any term, so that a
@@ -21,28 +20,35 @@ void Core::ElectionTask() {
 void Core::StartPreVote() {
   role_ = Role::kPreCandidate;
   leader_ = kNobody;
-  leader_due_ = now_ + RandomElectionTimeout();
+  leader_due_ = now_ + NextTryIn();
   votes_.clear();
   Trace("becomes pre-candidate");
   const RequestVote request{true, current_term() + 1, log_.last()};
-  for (NodeId voter : options_.configuration.voters()) {
+  for (NodeId voter : configuration().voters()) {
     if (voter != options_.self) Send(voter, request);
   }
   // Its own pre-vote promises nothing and needs no disk.
   CountVote(options_.self);
 }
 
+// When an election that was not won is tried again. After a hint (transfer.cc) soon: the others may
+// hear of the leader's end a moment later than this node did.
+base::Duration Core::NextTryIn() {
+  if (quick_tries_ == 0) return RandomElectionTimeout();
+  --quick_tries_;
+  return options_.heartbeat_interval / 2 + RandomUpTo(options_.heartbeat_interval);
+}
+
 // Paper 5.2: increment the term, vote for oneself, ask all others.
-void Core::StartElection() {
+void Core::StartElection(bool transfer) {
   role_ = Role::kCandidate;
-  hard_state_ = {current_term() + 1, options_.self};
-  matched_index_ = Index{};
-  PersistHardState();
-  leader_due_ = now_ + RandomElectionTimeout();
+  leader_ = kNobody;
+  EnterTerm(current_term() + 1, options_.self);
+  leader_due_ = now_ + NextTryIn();
   votes_.clear();
   Trace("becomes candidate");
-  const RequestVote request{false, current_term(), log_.last()};
-  for (NodeId voter : options_.configuration.voters()) {
+  const RequestVote request{false, current_term(), log_.last(), transfer};
+  for (NodeId voter : configuration().voters()) {
     if (voter != options_.self) SendAfterPersist(voter, request);
   }
   // Its own vote counts once it is durable: OnPersisted.
@@ -63,16 +69,16 @@ void Core::OnRequestVote(const Envelope& envelope) {
   const auto& request = std::get<RequestVote>(envelope.message);
   if (request.pre_vote) {
     // A rehearsal: whether the vote would be granted. No promise, no state.
-    const bool granted =
-        !HasLiveLeader() && request.for_term > current_term() && IsUpToDate(request.last_log);
+    const bool granted = !HasLiveLeader() && !hard_state_.doubtful &&
+                         request.for_term > current_term() && IsUpToDate(request.last_log);
     Send(envelope.from, RequestVoteReply{true, request.for_term, granted});
     return;
   }
   // Paper, figure 2: if votedFor is null or candidateId, and the candidate's log is at least as
   // up-to-date as the receiver's, grant the vote.
   const bool free = !hard_state_.voted_for || *hard_state_.voted_for == envelope.from;
-  const bool granted =
-      free && leader_ == kNobody && role_ == Role::kFollower && IsUpToDate(request.last_log);
+  const bool granted = free && leader_ == kNobody && role_ == Role::kFollower &&
+                       !hard_state_.doubtful && IsUpToDate(request.last_log);
   if (granted) {
     if (!hard_state_.voted_for) {
       hard_state_.voted_for = envelope.from;
@@ -98,10 +104,10 @@ void Core::OnRequestVoteReply(const Envelope& envelope) {
 void Core::CountVote(NodeId voter) {
   votes_.insert(voter);
   const bool elected =
-      options_.configuration.IsQuorum([this](NodeId node) { return votes_.count(node) > 0; });
+      configuration().IsQuorum([this](NodeId node) { return votes_.count(node) > 0; });
   if (!elected) return;
   if (role_ == Role::kPreCandidate) {
-    StartElection();
+    StartElection(false);
   } else {
     BecomeLeader();
   }
@@ -118,17 +124,16 @@ void Core::BecomeLeader() {
   heartbeat_due_ = now_ + options_.heartbeat_interval;
   quorum_due_ = now_ + options_.election_timeout;
   progress_.clear();
-  for (NodeId voter : options_.configuration.voters()) {
-    if (voter == options_.self) continue;
-    Progress& progress = progress_[voter];
-    // Paper, figure 2: nextIndex is initialised to the leader's last log index + 1.
-    progress.next_index = log_.last().index + 1;
-    progress.last_heard = now_;
-    progress.last_advance = now_;
-  }
+  ShapeProgress();
   reads_ = ReadQueue();
   uncommitted_bytes_ = 0;
+  commit_moved_at_ = now_;
+  member_digests_.clear();
+  agreed_digest_ = StateDigest{};
   Trace("becomes leader");
+  if (log_.last().index == Index{} && !options_.bootstrap_command.empty()) {
+    AppendOwn(EntryKind::kConfiguration, kNobody, PublishId{}, options_.bootstrap_command);
+  }
   AppendOwn(EntryKind::kLeaderStart, kNobody, PublishId{}, "");
   SendAppends();
 }

@@ -25,7 +25,9 @@ void Core::OnAppendEntries(const Envelope& envelope) {
   const Index proven = std::max(append.prev_log.index + append.entries.size(), commit_index_);
   matched_index_ = std::max(matched_index_, proven);
   // Paper, figure 2: set commitIndex = min(leaderCommit, index of last new entry).
+  told_commit_ = std::max(told_commit_, append.leader_commit);
   CommitUpTo(std::min(append.leader_commit, matched_index_));
+  ClearDoubtIfWhole();
   SendAfterPersist(envelope.from, AppendEntriesReply{true, matched_index_, Index{}, {}});
 }
 
@@ -41,6 +43,7 @@ void Core::AppendFromLeader(const std::vector<EntryRef>& entries) {
     outstanding_writes_.back().last_index = entry->index;
     effects_->append.push_back(entry);
     log_.Append(entry);
+    AdoptConfiguration(*entry);
   }
 }
 

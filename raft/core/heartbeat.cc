@@ -11,6 +11,7 @@ namespace raft {
 
 void Core::HeartbeatTask() {
   if (now_ >= quorum_due_) CheckQuorum();
+  if (is_leader()) TransferTask();
   if (is_leader() && now_ >= heartbeat_due_) BroadcastHeartbeat();
 }
 
@@ -18,7 +19,7 @@ void Core::HeartbeatTask() {
 void Core::BroadcastHeartbeat() {
   heartbeat_due_ = now_ + options_.heartbeat_interval;
   for (const auto& [peer, progress] : progress_) {
-    Send(peer, Heartbeat{commit_index_, reads_.round()});
+    Send(peer, Heartbeat{commit_index_, reads_.round(), agreed_digest_});
   }
 }
 
@@ -26,7 +27,7 @@ void Core::BroadcastHeartbeat() {
 // heartbeats to a majority; so that clients try another server.
 void Core::CheckQuorum() {
   quorum_due_ = now_ + options_.election_timeout;
-  const bool heard = options_.configuration.IsQuorum([this](NodeId node) {
+  const bool heard = configuration().IsQuorum([this](NodeId node) {
     if (node == options_.self) return true;
     return progress_.at(node).last_heard > now_ - options_.election_timeout;
   });
@@ -41,8 +42,12 @@ void Core::OnHeartbeat(const Envelope& envelope) {
   // The leader's commit index says nothing of what stands in this log behind the place up to
   // which the two are known to agree (Scylla#9965).
   const Index proven = base::Planted("commit-from-heartbeat") ? log_.last().index : matched_index_;
+  told_commit_ = std::max(told_commit_, heartbeat.leader_commit);
   CommitUpTo(std::min(heartbeat.leader_commit, proven));
-  Send(envelope.from, HeartbeatReply{heartbeat.round});
+  ClearDoubtIfWhole();
+  CompareWithAgreed(heartbeat.agreed);
+  const StateDigest digest = digests_.empty() ? StateDigest{} : digests_.back();
+  Send(envelope.from, HeartbeatReply{heartbeat.round, digest, state_lost_ && !installing_});
 }
 
 void Core::OnHeartbeatReply(const Envelope& envelope) {
@@ -52,9 +57,12 @@ void Core::OnHeartbeatReply(const Envelope& envelope) {
   Progress& progress = *heard;
   progress.confirmed_round = std::max(progress.confirmed_round, reply.round);
   FinishReadRoundIfConfirmed();
+  if (reply.digest.index != Index{}) NoteDigest(envelope.from, reply.digest);
+  const bool wants_state = reply.needs_snapshot || progress.state == Progress::State::kSnapshot;
+  if (wants_state) WishSnapshot(envelope.from, &progress);
   // A sign of life from a peer that lags and does not move: what was sent may have been lost.
   // Asking where it stands costs little, and its answer sets the pipeline right.
-  if (progress.match_index < log_.last().index &&
+  if (progress.state != Progress::State::kSnapshot && progress.match_index < log_.last().index &&
       now_ >= progress.last_advance + options_.heartbeat_interval) {
     progress.last_advance = now_;
     progress.probe_sent = false;

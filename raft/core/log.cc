@@ -83,6 +83,25 @@ void Log::TruncateFrom(Index first) {
   while (!term_runs_.empty() && term_runs_.back().index > last_index_) term_runs_.pop_back();
 }
 
+void Log::Release(LogPosition base) {
+  CHECK(Matches(base)) << base;
+  while (!entries_.empty() && entries_.front()->index <= base.index) {
+    bytes_ -= EntryBytes(*entries_.front());
+    entries_.pop_front();
+  }
+  // The run that the base lies in goes on right behind it, unless it ends there.
+  size_t gone = 0;
+  while (gone < term_runs_.size() && term_runs_[gone].index <= base.index) ++gone;
+  const Index next = base.index + 1;
+  const bool run_goes_on = gone > 0 && last_index_ >= next &&
+                           (gone == term_runs_.size() || term_runs_[gone].index > next);
+  if (run_goes_on) term_runs_[--gone].index = next;
+  term_runs_.erase(term_runs_.begin(), term_runs_.begin() + static_cast<ptrdiff_t>(gone));
+  base_ = base;
+}
+
+void Log::Restart(LogPosition base) { *this = Log(base, {}, base.index, {}); }
+
 bool Log::InMemory(Index index) const {
   return index <= last_index_ && index + entries_.size() > last_index_;
 }

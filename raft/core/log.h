@@ -41,6 +41,11 @@ class Log {
   // Forgets `first` and all behind it.
   void TruncateFrom(Index first);
 
+  // Forgets what lies at or before `base`. Requires: Matches(base).
+  void Release(LogPosition base);
+  // Forgets everything; the log goes on behind `base`.
+  void Restart(LogPosition base);
+
   // Whether the entry at `index` is in memory.
   bool InMemory(Index index) const;
   const EntryRef& At(Index index) const;  // Requires: InMemory(index).

@@ -11,7 +11,7 @@ struct Describer {
   std::ostream& out;
 
   void operator()(const RequestVote& m) {
-    out << "{for=t" << m.for_term << " last=" << m.last_log << "}";
+    out << "{for=t" << m.for_term << " last=" << m.last_log << (m.transfer ? " transfer}" : "}");
   }
   void operator()(const RequestVoteReply& m) {
     out << "{for=t" << m.for_term << (m.granted ? " granted}" : " refused}");
@@ -31,9 +31,15 @@ struct Describer {
     }
   }
   void operator()(const Heartbeat& m) {
-    out << "{commit=" << m.leader_commit << " round=" << m.round << "}";
+    out << "{commit=" << m.leader_commit << " round=" << m.round;
+    if (m.agreed.index != Index{}) out << " agreed=" << m.agreed.hash << "@" << m.agreed.index;
+    out << "}";
   }
-  void operator()(const HeartbeatReply& m) { out << "{round=" << m.round << "}"; }
+  void operator()(const HeartbeatReply& m) {
+    out << "{round=" << m.round;
+    if (m.digest.index != Index{}) out << " digest=" << m.digest.hash << "@" << m.digest.index;
+    out << (m.needs_snapshot ? " needs snapshot}" : "}");
+  }
   void operator()(const PublishForward& m) {
     out << "{";
     for (size_t i = 0; i < m.proposals.size(); ++i) {
@@ -42,21 +48,29 @@ struct Describer {
     out << "}";
   }
   void operator()(const PublishRefusal& m) {
-    out << "{";
-    for (size_t i = 0; i < m.ids.size(); ++i) out << (i == 0 ? "" : " ") << "p" << m.ids[i];
+    out << "{" << RefusalText(m.reason);
+    for (PublishId id : m.ids) out << " p" << id;
     out << "}";
   }
   void operator()(const ReadIndexRequest& m) { out << "{r" << m.id << "}"; }
   void operator()(const ReadIndexReply& m) { out << "{r" << m.id << " at=" << m.read_index << "}"; }
+  void operator()(const TimeoutNow&) {}
 };
 
 }  // namespace
+
+const char* RefusalText(RefusalReason reason) {
+  static constexpr const char* kTexts[] = {
+      "no leader",           "not the leader",       "too many",
+      "configuration moved", "learner is not ready", "not one step"};
+  return kTexts[static_cast<size_t>(reason)];
+}
 
 const char* MessageName(const Message& message) {
   static constexpr const char* kNames[] = {
       "RequestVote",      "RequestVoteReply", "AppendEntries",  "AppendEntriesReply",
       "Heartbeat",        "HeartbeatReply",   "PublishForward", "PublishRefusal",
-      "ReadIndexRequest", "ReadIndexReply"};
+      "ReadIndexRequest", "ReadIndexReply",   "TimeoutNow"};
   static_assert(std::size(kNames) == std::variant_size_v<Message>);
   if (const auto* vote = std::get_if<RequestVote>(&message)) {
     return vote->pre_vote ? "PreVote" : "RequestVote";

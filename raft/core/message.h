@@ -23,11 +23,25 @@ using ReadRound = base::StrongNumber<struct ReadRoundTag>;
 // One life of a node's process: its boot count.
 using Session = base::StrongNumber<struct SessionTag>;
 
-// A write on its way to the leader.
+// A write on its way to the leader: a command or a change of the configuration.
 struct Proposal {
   PublishId id;
   std::string command;
+  EntryKind kind = EntryKind::kCommand;
+  // Configurations: the index of the configuration that this one was computed from.
+  Index based_on;
 };
+
+// Why a publish was not taken. It is surely in no log.
+enum class RefusalReason : uint8_t {
+  kNoLeader,              // none is known here
+  kNotLeader,             // it was sent to a member that does not lead in that term
+  kTooMany,               // too much waits already
+  kConfigurationChanged,  // it is not the newest any more, or not applied, or none may change yet
+  kLearnerNotReady,       // the learner to be promoted lags
+  kBadConfiguration       // not one step from the newest
+};
+const char* RefusalText(RefusalReason reason);
 
 // RequestVote RPC (paper, figure 2), and its rehearsal, the pre-vote (thesis 9.6).
 struct RequestVote {
@@ -35,6 +49,9 @@ struct RequestVote {
   // The term the vote is asked for: the envelope's, or one more in a pre-vote.
   Term for_term;
   LogPosition last_log;
+  // The leader itself asked the sender to stand (thesis 3.10): a live leader is no reason to
+  // refuse.
+  bool transfer = false;
 };
 
 struct RequestVoteReply {
@@ -66,10 +83,16 @@ struct Heartbeat {
   Index leader_commit;
   // The confirmation round that the leader runs; its reply confirms this round and older ones.
   ReadRound round;
+  // What a quorum of states holds; a member whose state differs there is wrong.
+  StateDigest agreed;
 };
 
 struct HeartbeatReply {
   ReadRound round;
+  // The newest digest of this member's state.
+  StateDigest digest;
+  // Its state is lost: it wants the leader's.
+  bool needs_snapshot = false;
 };
 
 // A follower's publishes, sent to the leader of the envelope's term and valid in no other.
@@ -77,10 +100,9 @@ struct PublishForward {
   std::vector<Proposal> proposals;
 };
 
-// None of these were taken: they are surely not in the log. Either the receiver does not lead in
-// the term they were sent in, or too many wait already.
+// None of these were taken: they are surely not in the log.
 struct PublishRefusal {
-  bool too_many = false;
+  RefusalReason reason = RefusalReason::kNotLeader;
   std::vector<PublishId> ids;
 };
 
@@ -94,9 +116,12 @@ struct ReadIndexReply {
   Index read_index;
 };
 
-using Message =
-    std::variant<RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply, Heartbeat,
-                 HeartbeatReply, PublishForward, PublishRefusal, ReadIndexRequest, ReadIndexReply>;
+// The leader hands over to the receiver: stand at once (thesis 3.10).
+struct TimeoutNow {};
+
+using Message = std::variant<RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply,
+                             Heartbeat, HeartbeatReply, PublishForward, PublishRefusal,
+                             ReadIndexRequest, ReadIndexReply, TimeoutNow>;
 
 const char* MessageName(const Message& message);
 

@@ -15,7 +15,7 @@ namespace raft {
 void Core::BeginWrite() {
   if (effects_->write == WriteNumber{}) {
     effects_->write = ++last_write_;
-    outstanding_writes_.push_back({last_write_, Index{}, std::nullopt});
+    outstanding_writes_.push_back({last_write_, Index{}, std::nullopt, now_});
   }
   CHECK_EQ(effects_->write, outstanding_writes_.back().number);
 }
@@ -33,6 +33,7 @@ void Core::PersistHardState() {
 void Core::TruncateFrom(Index first) {
   CHECK_GT(first, commit_index_) << "a committed entry would be overwritten";
   log_.TruncateFrom(first);
+  CutConfigurations(first);
   while (!effects_->append.empty() && effects_->append.back()->index >= first) {
     effects_->append.pop_back();
   }
@@ -54,21 +55,63 @@ void Core::OnPersisted(WriteNumber write) {
   CHECK_LE(persisted_index_, log_.last().index);
   if (role_ == Role::kCandidate && own_vote_is_durable) CountVote(options_.self);
   if (is_leader()) AdvanceCommit();
+  ClearDoubtIfWhole();
   HandOutCommitted();
+}
+
+// A node that lost part of its log is whole again when it durably holds all that is committed in
+// the term of a leader that was elected without its vote: every entry whose commit may rest on
+// what it acknowledged and forgot is in that leader's log.
+void Core::ClearDoubtIfWhole() {
+  if (!hard_state_.doubtful || told_commit_ == Index{}) return;
+  if (told_commit_ > std::min(persisted_index_, matched_index_)) return;
+  if (log_.TermAt(told_commit_) != current_term()) return;
+  hard_state_.doubtful = false;
+  PersistHardState();
+  Trace("is whole again");
 }
 
 // DESIGN.md, rule 3: nothing is applied past what this member itself has persisted.
 void Core::HandOutCommitted() {
+  if (installing_ || state_lost_) return;
   const Index through = std::min(commit_index_, persisted_index_);
   while (handed_out_ < through) {
-    ++handed_out_;
-    effects_->apply.push_back(log_.At(handed_out_));
+    const Index next = handed_out_ + 1;
+    if (!log_.InMemory(next)) {
+      // Behind a snapshot older than what had left memory.
+      if (fetching_own_ != next) effects_->fetches.push_back({options_.self, next});
+      fetching_own_ = next;
+      return;
+    }
+    handed_out_ = next;
+    effects_->apply.push_back(log_.At(next));
   }
 }
 
-void Core::OnApplied(Index index) {
-  CHECK_LE(index, handed_out_);
-  last_applied_ = std::max(last_applied_, index);
+void Core::OnOwnFetched(const Fetched& fetched) {
+  fetching_own_ = Index{};
+  CHECK(!fetched.entries.empty()) << "this node's log gives entry " << fetched.from
+                                  << " back no more, which its state needs";
+  if (installing_ || state_lost_) return;
+  for (const EntryRef& entry : fetched.entries) {
+    if (entry->index != handed_out_ + 1 || entry->index > commit_index_) break;
+    CHECK(log_.Matches(entry->position()));
+    handed_out_ = entry->index;
+    effects_->apply.push_back(entry);
+  }
+  HandOutCommitted();
+}
+
+void Core::OnApplied(const Applied& applied) {
+  CHECK_LE(applied.index, handed_out_);
+  last_applied_ = std::max(last_applied_, applied.index);
+  if (applied.digest.index != Index{} &&
+      (digests_.empty() || digests_.back().index < applied.digest.index)) {
+    constexpr size_t kDigestsMax = 64;
+    digests_.push_back(applied.digest);
+    if (digests_.size() > kDigestsMax) digests_.pop_front();
+    NoteDigest(options_.self, applied.digest);
+  }
   log_.Evict(last_applied_, options_.log_cache_bytes_max);
 }
 

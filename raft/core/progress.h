@@ -16,7 +16,8 @@ namespace raft {
 struct Progress {
   // kProbe: where the logs agree is not known; one message at a time.
   // kReplicate: the peer follows; messages are pipelined up to the window's limits.
-  enum class State { kProbe, kReplicate };
+  // kSnapshot: what it needs is no longer in the log; nothing is sent before it has a state.
+  enum class State { kProbe, kReplicate, kSnapshot };
 
   // A message with entries that was sent and not yet answered.
   struct InFlight {
@@ -42,6 +43,12 @@ struct Progress {
   size_t in_flight_bytes = 0;
   // The commit index that this peer was told last.
   Index commit_told;
+
+  // A state is on its way to this peer; the log behind `snapshot_floor` is kept for it.
+  bool snapshot_under_way = false;
+  Index snapshot_floor;
+  // Before that no other one is sent.
+  base::TimePoint snapshot_due = base::TimePoint::min();
 
   // When match_index last rose, or the peer was asked where it stands because it did not.
   base::TimePoint last_advance = base::TimePoint::min();
@@ -72,6 +79,11 @@ struct Progress {
     const Index next = next_index;
     BecomeProbe();
     next_index = next;
+  }
+
+  void BecomeSnapshot() {
+    BecomeProbe();
+    state = State::kSnapshot;
   }
 
   void BecomeReplicate() {

@@ -3,6 +3,8 @@
 // publish.cc: where the publish path begins: a write gets its term and index, or goes on to the
 // leader, or is refused.
 
+#include <map>
+
 #include "glog/logging.h"
 #include "raft/core/core.h"
 
@@ -15,21 +17,30 @@ bool Core::HasRoom() const {
          commit_index_ - last_applied_ <= options_.apply_gap_max;
 }
 
+// Why the leader does not take this publish; nothing if it does.
+std::optional<RefusalReason> Core::RefuseProposal(const Proposal& proposal) const {
+  // Thesis 3.10: who hands over takes no more.
+  if (transfer_) return RefusalReason::kNotLeader;
+  if (!HasRoom()) return RefusalReason::kTooMany;
+  if (proposal.kind == EntryKind::kConfiguration) return RefuseConfiguration(proposal);
+  return std::nullopt;
+}
+
 void Core::OnPublish(Publish publish) {
   if (is_leader()) {
     for (Proposal& proposal : publish.proposals) {
-      if (!HasRoom()) {
-        effects_->refused.push_back({proposal.id, RefusedPublish::Reason::kTooMany});
+      if (const auto reason = RefuseProposal(proposal)) {
+        effects_->refused.push_back({proposal.id, *reason});
         continue;
       }
-      AppendOwn(EntryKind::kCommand, options_.self, proposal.id, std::move(proposal.command));
+      AppendOwn(proposal.kind, options_.self, proposal.id, std::move(proposal.command));
     }
     SendAppends();
   } else if (leader_ != kNobody) {
     Send(leader_, PublishForward{std::move(publish.proposals)});
   } else {
     for (const Proposal& proposal : publish.proposals) {
-      effects_->refused.push_back({proposal.id, RefusedPublish::Reason::kNoLeader});
+      effects_->refused.push_back({proposal.id, RefusalReason::kNoLeader});
     }
   }
 }
@@ -38,18 +49,22 @@ void Core::OnPublish(Publish publish) {
 // however often the network delivers it: ids of one node ascend.
 void Core::OnPublishForward(const Envelope& envelope) {
   if (!is_leader()) return RefuseForward(envelope);
-  Progress& progress = progress_.at(envelope.from);
-  PublishRefusal refusal{.too_many = true, .ids = {}};
+  const auto found = progress_.find(envelope.from);
+  if (found == progress_.end()) return;
+  Progress& progress = found->second;
+  std::map<RefusalReason, std::vector<PublishId>> refused;
   for (const Proposal& proposal : std::get<PublishForward>(envelope.message).proposals) {
     if (proposal.id <= progress.last_publish) continue;
     progress.last_publish = proposal.id;
-    if (!HasRoom()) {
-      refusal.ids.push_back(proposal.id);
+    if (const auto reason = RefuseProposal(proposal)) {
+      refused[*reason].push_back(proposal.id);
       continue;
     }
-    AppendOwn(EntryKind::kCommand, envelope.from, proposal.id, proposal.command);
+    AppendOwn(proposal.kind, envelope.from, proposal.id, proposal.command);
+    // The sender may just have removed itself.
+    if (progress_.count(envelope.from) == 0) break;
   }
-  if (!refusal.ids.empty()) Send(envelope.from, std::move(refusal));
+  for (auto& [reason, ids] : refused) Send(envelope.from, PublishRefusal{reason, std::move(ids)});
   SendAppends();
 }
 
@@ -67,9 +82,7 @@ void Core::RefuseForward(const Envelope& envelope) {
 
 void Core::OnPublishRefusal(const Envelope& envelope) {
   const auto& refusal = std::get<PublishRefusal>(envelope.message);
-  const auto reason =
-      refusal.too_many ? RefusedPublish::Reason::kTooMany : RefusedPublish::Reason::kNotLeader;
-  for (PublishId id : refusal.ids) effects_->refused.push_back({id, reason});
+  for (PublishId id : refusal.ids) effects_->refused.push_back({id, refusal.reason});
 }
 
 // Appends to the leader's own log. Paper 5.3: a leader never overwrites or deletes entries in it.
@@ -86,7 +99,8 @@ void Core::AppendOwn(EntryKind kind, NodeId origin, PublishId id, std::string co
   BeginWrite();
   outstanding_writes_.back().last_index = entry->index;
   effects_->append.push_back(entry);
-  log_.Append(std::move(entry));
+  log_.Append(entry);
+  AdoptConfiguration(*entry);
 }
 
 }  // namespace raft

@@ -35,14 +35,14 @@ void Core::OnReadIndexReply(const Envelope& envelope) {
 void Core::StartReadRoundIfDue() {
   if (reads_.in_flight() || !reads_.has_waiting() || !CommittedInOwnTerm()) return;
   reads_.StartRound(commit_index_);
-  if (options_.configuration.voters().size() > 1) BroadcastHeartbeat();
+  if (!progress_.empty()) BroadcastHeartbeat();
   FinishReadRoundIfConfirmed();
 }
 
 // A quorum has answered this round or a later one: there was no newer leader when it began.
 void Core::FinishReadRoundIfConfirmed() {
   if (!reads_.in_flight()) return;
-  const bool confirmed = options_.configuration.IsQuorum([this](NodeId node) {
+  const bool confirmed = configuration().IsQuorum([this](NodeId node) {
     return node == options_.self || progress_.at(node).confirmed_round >= reads_.round();
   });
   if (!confirmed) return;

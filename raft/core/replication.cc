@@ -22,9 +22,12 @@ bool Core::WindowFull(const Progress& progress) const {
 
 // Sends what the peer may get now.
 void Core::SendAppends(NodeId peer, Progress* progress) {
-  // What this peer needs is no longer in the log, and sending a snapshot is not there yet. Only a
-  // log that was cut from outside begins behind its first entry today (server/storage.cc).
-  if (progress->next_index <= log_.base().index) return;
+  if (progress->state == Progress::State::kSnapshot) return;
+  if (progress->next_index <= log_.base().index) {
+    // What this peer needs is no longer in the log.
+    progress->BecomeSnapshot();
+    return WishSnapshot(peer, progress);
+  }
   if (progress->state == Progress::State::kProbe) {
     // Where the logs agree is asked without entries: they might be of no use there.
     if (!progress->probe_sent) SendPosition(peer, progress);
@@ -73,38 +76,51 @@ void Core::SendPosition(NodeId peer, Progress* progress) {
 }
 
 void Core::OnFetched(Fetched fetched) {
+  if (fetched.peer == options_.self) return OnOwnFetched(fetched);
   auto found = progress_.find(fetched.peer);
   if (!is_leader() || found == progress_.end()) return;
   Progress& progress = found->second;
   if (progress.fetching != fetched.from) return;
   progress.fetching = Index{};
-  if (progress.state != Progress::State::kReplicate || fetched.entries.empty()) return;
+  if (progress.state != Progress::State::kReplicate) return;
   // An answer of the peer was quicker than the disk: it wants others now.
   if (progress.next_index != fetched.from) return SendAppends(fetched.peer, &progress);
+  if (fetched.entries.empty()) {
+    // This disk cannot give them any more; the state has them, once they are applied.
+    progress.BecomeSnapshot();
+    return WishSnapshot(fetched.peer, &progress);
+  }
+  SendFetched(fetched.peer, &progress, std::move(fetched.entries));
+}
 
+void Core::SendFetched(NodeId peer, Progress* progress, std::vector<EntryRef> entries) {
+  const Index prev = progress->next_index - 1;
+  // Released meanwhile.
+  if (prev < log_.base().index) return SendAppends(peer, progress);
   AppendEntries append;
-  const Index prev = fetched.from - 1;
   append.prev_log = {*log_.TermAt(prev), prev};
   append.leader_commit = commit_index_;
   size_t bytes = 0;
-  Index next = fetched.from;
-  for (const EntryRef& entry : fetched.entries) {
+  Index next = progress->next_index;
+  for (const EntryRef& entry : entries) {
     // A leader's log does not change, so the disk cannot say otherwise.
     if (entry->index != next || !log_.Matches(entry->position())) return;
     bytes += EntryBytes(*entry);
     next = next + 1;
   }
-  append.entries = std::move(fetched.entries);
-  progress.Sent(next - 1, bytes);
-  progress.next_index = next;
-  progress.commit_told = commit_index_;
-  Send(fetched.peer, std::move(append));
-  SendAppends(fetched.peer, &progress);
+  append.entries = std::move(entries);
+  progress->Sent(next - 1, bytes);
+  progress->next_index = next;
+  progress->commit_told = commit_index_;
+  Send(peer, std::move(append));
+  SendAppends(peer, progress);
 }
 
-// A sign of life of a peer. Nothing if it comes from a life that is over.
+// A sign of life of a peer. Nothing if it comes from a life that is over, or from no member.
 Progress* Core::HearPeer(const Envelope& envelope) {
-  Progress& progress = progress_.at(envelope.from);
+  const auto found = progress_.find(envelope.from);
+  if (found == progress_.end()) return nullptr;
+  Progress& progress = found->second;
   if (envelope.session < progress.session) return nullptr;
   if (envelope.session > progress.session) {
     const bool was_heard = progress.session != Session{};
@@ -135,9 +151,17 @@ void Core::OnAppendEntriesReply(const Envelope& envelope) {
     if (progress.state == Progress::State::kProbe && reply.match_index >= progress.next_index - 1) {
       progress.BecomeReplicate();
     }
+    // It stands on a snapshot, or has after all what seemed to be missing.
+    if (progress.state == Progress::State::kSnapshot && progress.match_index >= log_.base().index) {
+      progress.BecomeReplicate();
+    }
     progress.next_index = std::max(progress.next_index, progress.match_index + 1);
     if (advances) AdvanceCommit();
-    if (is_leader()) SendAppends(envelope.from, &progress);
+    SendTimeoutNowIfCaughtUp();
+    if (!is_leader()) return;
+    // A change of the configuration that was just committed may have ended this Progress.
+    const auto still = progress_.find(envelope.from);
+    if (still != progress_.end()) SendAppends(envelope.from, &still->second);
     return;
   }
   // Paper 5.3: decrement nextIndex and retry. A rejection of what is known to match, or of a
@@ -148,6 +172,7 @@ void Core::OnAppendEntriesReply(const Envelope& envelope) {
     return;
   }
   if (reply.rejected_index >= progress.next_index) return;
+  if (progress.state == Progress::State::kSnapshot) return;
   progress.BecomeProbe();
   const LogPosition agrees = log_.LastPossibleMatch(reply.conflict);
   progress.next_index =
@@ -159,7 +184,7 @@ void Core::OnAppendEntriesReply(const Envelope& envelope) {
 // log[N].term == currentTerm: set commitIndex = N. The leader itself counts by what it has
 // persisted.
 void Core::AdvanceCommit() {
-  const Index reached = options_.configuration.QuorumIndex([this](NodeId node) {
+  const Index reached = configuration().QuorumIndex([this](NodeId node) {
     if (node == options_.self) return persisted_index_;
     return progress_.at(node).match_index;
   });
@@ -173,9 +198,51 @@ void Core::AdvanceCommit() {
       uncommitted_bytes_ -= EntryBytes(*log_.At(index));
     }
   }
+  commit_moved_at_ = now_;
   CommitUpTo(reached);
   if (first_of_term) StartReadRoundIfDue();
   SendAppends();
+  LeaveIfRemoved();
+}
+
+const char* CommitWaitName(CommitWait wait) {
+  static constexpr const char* kNames[] = {"nothing",
+                                           "a quorum that is connected",
+                                           "its own disk",
+                                           "the disks of its peers",
+                                           "a snapshot on its way",
+                                           "a hand-over",
+                                           "its state machine",
+                                           "a learner that lags"};
+  return kNames[static_cast<size_t>(wait)];
+}
+
+CommitWait Core::commit_wait() const {
+  if (!is_leader()) return CommitWait::kNone;
+  const auto heard = [this](NodeId node) {
+    return node == options_.self ||
+           progress_.at(node).last_heard > now_ - options_.election_timeout;
+  };
+  if (!configuration().IsQuorum(heard)) return CommitWait::kNoQuorum;
+  if (DiskStalls()) return CommitWait::kOwnDisk;
+  const bool waits =
+      commit_index_ < log_.last().index && commit_moved_at_ + options_.election_timeout <= now_;
+  if (waits) {
+    if (transfer_) return CommitWait::kTransfer;
+    const bool without_snapshots = configuration().IsQuorum([&](NodeId node) {
+      return heard(node) &&
+             (node == options_.self || progress_.at(node).state != Progress::State::kSnapshot);
+    });
+    return without_snapshots ? CommitWait::kPeerDisk : CommitWait::kSnapshot;
+  }
+  if (commit_index_ - last_applied_ > options_.apply_gap_max) return CommitWait::kApply;
+  for (NodeId learner : configuration().learners()) {
+    const Progress& progress = progress_.at(learner);
+    if (progress.match_index + options_.apply_gap_max < commit_index_) {
+      return CommitWait::kLearnerLags;
+    }
+  }
+  return CommitWait::kNone;
 }
 
 }  // namespace raft

@@ -64,8 +64,20 @@ struct HardState {
   Term current_term;
   // Who got this node's vote in current_term; nobody if empty.
   std::optional<NodeId> voted_for;
+  // Part of the log that this node may have acknowledged is gone with a damaged disk. Until it is
+  // whole again it neither votes nor stands (persistence.cc).
+  bool doubtful = false;
   friend bool operator==(const HardState&, const HardState&) = default;
 };
+
+// What a state holds at an index, in a number: equal on all members, or one of them is wrong.
+struct StateDigest {
+  Index index;  // 0: none
+  uint64_t hash = 0;
+  friend bool operator==(const StateDigest&, const StateDigest&) = default;
+};
+// States are compared at the multiples of this. A batch of the applier passes at most one.
+inline constexpr uint64_t kDigestInterval = 1024;
 
 enum class Role : uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
 

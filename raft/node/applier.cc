@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <utility>
+#include <variant>
 
 #include "glog/logging.h"
 
@@ -22,31 +23,52 @@ AnswerQueue::Answer Answering(PublishDone done, PublishOutcome outcome) {
 }  // namespace
 
 bool Applier::RunOnce() {
-  const std::vector<std::vector<EntryRef>> handed = queue_.TakeNow();
+  std::vector<Work> handed = queue_.TakeNow();
   if (handed.empty()) return false;
-  std::vector<ApplyItem> items;
-  size_t bytes = 0;
-  for (const std::vector<EntryRef>& entries : handed) {
-    for (const EntryRef& entry : entries) {
-      const bool wanted = entry->origin == self_ && publishes_->Contains(entry->publish_id);
-      items.push_back({entry, wanted});
-      bytes += entry->command.size();
-      if (items.size() < kBatchEntriesMax && bytes < kBatchBytesMax) continue;
-      ApplyBatch(items);
-      items.clear();
-      bytes = 0;
+  for (const Work& work : handed) {
+    if (const auto* entries = std::get_if<std::vector<EntryRef>>(&work)) {
+      ApplyAll(*entries);
+    } else {
+      ApplyWaiting();
+      InstallNow(std::get<StagedSnapshot>(work).staged);
     }
   }
-  if (!items.empty()) ApplyBatch(items);
+  ApplyWaiting();
   return true;
+}
+
+void Applier::ApplyAll(const std::vector<EntryRef>& entries) {
+  for (const EntryRef& entry : entries) {
+    const bool wanted = entry->origin == self_ && publishes_->Contains(entry->publish_id);
+    waiting_.push_back({entry, wanted});
+    waiting_bytes_ += entry->command.size();
+    if (waiting_.size() >= kBatchEntriesMax || waiting_bytes_ >= kBatchBytesMax) ApplyWaiting();
+  }
+}
+
+void Applier::ApplyWaiting() {
+  if (!waiting_.empty()) ApplyBatch(waiting_);
+  waiting_.clear();
+  waiting_bytes_ = 0;
 }
 
 void Applier::ApplyBatch(const std::vector<ApplyItem>& items) {
   std::vector<ApplyResult> results;
   machine_->Apply(items, &results);
+  std::vector<AnswerQueue::Answer> answers;
+  if (machine_->lost()) {
+    // Committed, but not applied here: who waits here cannot be told what came of it.
+    for (const ApplyItem& item : items) {
+      if (!item.response_wanted) continue;
+      if (PublishDone done = publishes_->Take(item.entry->publish_id)) {
+        answers.push_back(Answering(std::move(done), {PublishOutcome::Kind::kUnknown, {}}));
+      }
+    }
+    answers_->Push(std::move(answers));
+    return inbox_->PushReport(StateLost{});
+  }
   CHECK_EQ(results.size(), items.size());
 
-  std::vector<AnswerQueue::Answer> answers;
   for (size_t i = 0; i < items.size(); ++i) {
     const Entry& entry = *items[i].entry;
     if (entry.term > last_term_) {
@@ -62,7 +84,24 @@ void Applier::ApplyBatch(const std::vector<ApplyItem>& items) {
     }
   }
   answers_->Push(std::move(answers));
-  inbox_->Push(Applied{items.back().entry->index});
+  inbox_->PushReport(Applied{items.back().entry->index, machine_->digest()});
+}
+
+void Applier::InstallNow(uint64_t staged) {
+  const absl::StatusOr<InstalledState> installed = machine_->Install(staged);
+  if (!installed.ok()) {
+    LOG(ERROR) << "a snapshot could not be installed: " << installed.status().message();
+    return inbox_->PushReport(SnapshotInstalled{});
+  }
+  last_term_ = installed->position.term;
+  // What waits here may lie in the state that came, or not; nobody can tell.
+  std::vector<AnswerQueue::Answer> answers;
+  for (PublishDone& done : publishes_->TakeAll()) {
+    answers.push_back(Answering(std::move(done), {PublishOutcome::Kind::kUnknown, {}}));
+  }
+  answers_->Push(std::move(answers));
+  inbox_->PushReport(SnapshotInstalled{true, installed->position, installed->configuration,
+                                       installed->configuration_index});
 }
 
 }  // namespace raft

@@ -23,6 +23,7 @@ CoreOptions ToCoreOptions(const NodeOptions& options, const NodeStart& start) {
   core.session = Session(start.boot_count);
   core.self = options.self;
   core.configuration = Configuration(options.voters);
+  core.bootstrap_command = options.bootstrap_command;
   core.heartbeat_interval = options.heartbeat_interval;
   core.election_timeout = options.election_timeout;
   core.apply_gap_max = options.apply_gap_max;
@@ -36,7 +37,10 @@ CoreOptions ToCoreOptions(const NodeOptions& options, const NodeStart& start) {
 CoreStart ToCoreStart(NodeStart start) {
   return {start.hard_state,
           Log(start.log_base, std::move(start.term_runs), start.last_index, start.tail),
-          start.applied.index};
+          start.applied.index,
+          std::move(start.configurations),
+          start.digest,
+          start.state_lost};
 }
 
 }  // namespace
@@ -88,12 +92,12 @@ void Driver::Take(InboxItem item) {
     }
   } else if (auto* envelope = std::get_if<Envelope>(&item)) {
     Step(std::move(*envelope));
-  } else if (auto* persisted = std::get_if<Persisted>(&item)) {
-    Step(*persisted);
-  } else if (auto* applied = std::get_if<Applied>(&item)) {
-    Step(*applied);
-  } else if (auto* fetched = std::get_if<Fetched>(&item)) {
-    Step(std::move(*fetched));
+  } else {
+    std::visit(
+        [this](auto& report) {
+          if constexpr (std::is_constructible_v<Event, decltype(report)>) Step(std::move(report));
+        },
+        item);
   }
 }
 
@@ -117,13 +121,14 @@ void Driver::Step(Event event) {
 
 // All that wait get their ids and go into the core, or on to the leader, as one event.
 void Driver::StepPublishes() {
-  if (held_publishes_.empty() || core_.leader() == kNobody) return;
+  // While leadership is handed over they wait for the next leader.
+  if (held_publishes_.empty() || core_.leader() == kNobody || core_.transferring()) return;
   Publish publish;
   held_bytes_ = 0;
   for (WaitingPublish& waiting : std::exchange(held_publishes_, {})) {
     const PublishId id(++next_id_);
     parts_.publishes->Add(id, core_.current_term(), waiting.deadline, std::move(waiting.done));
-    publish.proposals.push_back({id, std::move(waiting.command)});
+    publish.proposals.push_back({id, std::move(waiting.command), waiting.kind, waiting.based_on});
   }
   Step(std::move(publish));
 }
@@ -144,14 +149,46 @@ void Driver::Do(Effects effects) {
   reads_.TakeReady(core_.last_applied(), &read_answers_);
   for (const RefusedPublish& refused : effects.refused) Refuse(refused);
   for (const Fetch& fetch : effects.fetches) FetchFromDisk(fetch);
+  for (const StagedSnapshot& staged : effects.staged) {
+    if (staged.install) {
+      parts_.applier->Install(staged.staged);
+    } else {
+      parts_.snapshots->Discard(staged.staged);
+    }
+  }
+  for (NodeId peer : effects.snapshots) SendSnapshot(peer);
+  if (effects.state_differs) {
+    LOG(ERROR) << "this member's state differs from that of a quorum: it serves nothing from it "
+                  "and takes another member's";
+  }
+}
+
+void Driver::SendSnapshot(NodeId peer) {
+  Inbox* inbox = parts_.inbox;
+  parts_.snapshots->SendSnapshot(peer, [inbox, peer](absl::StatusOr<LogPosition> position) {
+    LOG_IF(WARNING, !position.ok())
+        << "snapshot for peer " << peer << ": " << position.status().message();
+    inbox->PushReport(SnapshotSent{peer, position.ok(), position.ok() ? *position : LogPosition{}});
+  });
 }
 
 void Driver::Refuse(const RefusedPublish& refused) {
   PublishDone done = parts_.publishes->Take(refused.id);
   if (!done) return;
-  Answer(std::move(done), refused.reason == RefusedPublish::Reason::kTooMany
-                              ? PublishOutcome::Kind::kRefused
-                              : PublishOutcome::Kind::kDropped);
+  using Kind = PublishOutcome::Kind;
+  switch (refused.reason) {
+    case RefusalReason::kNoLeader:
+    case RefusalReason::kNotLeader:
+      return Answer(std::move(done), Kind::kDropped);
+    case RefusalReason::kTooMany:
+      return Answer(std::move(done), Kind::kRefused);
+    case RefusalReason::kConfigurationChanged:
+      return Answer(std::move(done), Kind::kConfigurationChanged);
+    case RefusalReason::kLearnerNotReady:
+      return Answer(std::move(done), Kind::kLearnerNotReady);
+    case RefusalReason::kBadConfiguration:
+      return Answer(std::move(done), Kind::kBadConfiguration);
+  }
 }
 
 // Always answered, with nothing if the disk cannot: the core asks for one at a time.
@@ -165,7 +202,7 @@ void Driver::FetchFromDisk(const Fetch& fetch) {
                  << entries.status().message();
       entries = std::vector<EntryRef>();
     }
-    inbox->Push(Fetched{fetch.peer, fetch.from, *std::move(entries)});
+    inbox->PushReport(Fetched{fetch.peer, fetch.from, *std::move(entries)});
   }});
 }
 
@@ -173,8 +210,20 @@ void Driver::Answer(PublishDone done, PublishOutcome::Kind kind) {
   answers_.push_back([done = std::move(done), kind] { done({kind, {}}); });
 }
 
+// CockroachDB and others end themselves here too: a disk that does not answer for so long will not
+// be well again, and while it lasts nobody can tell this member from one that works.
+void Driver::EndIfDiskIsDead() const {
+  if (options_.disk_stall_max == base::Duration::zero()) return;
+  const auto asked_at = core_.oldest_write_at();
+  if (!asked_at || *asked_at + options_.disk_stall_max > now_) return;
+  LOG(FATAL) << "the disk below the data directory has not finished a write for "
+             << std::chrono::duration_cast<std::chrono::seconds>(now_ - *asked_at).count()
+             << " s: this member ends itself";
+}
+
 void Driver::Expire() {
   expire_due_ = now_ + kExpireInterval;
+  EndIfDiskIsDead();
   for (PublishDone& done : parts_.publishes->TakeExpired(now_)) {
     Answer(std::move(done), PublishOutcome::Kind::kUnknown);
   }
@@ -217,6 +266,11 @@ void Driver::UpdateStatus() {
   next.applied_index = core_.last_applied();
   next.persisted_index = core_.persisted_index();
   next.last_index = core_.log().last().index;
+  next.commit_wait = core_.commit_wait();
+  next.doubtful = core_.hard_state().doubtful;
+  next.state_lost = core_.state_lost();
+  next.is_learner = core_.configuration().IsLearner(options_.self);
+  next.transferring = core_.transferring();
   const bool leader_changed = next.leader != status_.leader || next.term != status_.term;
   const bool changed = leader_changed || next.role != status_.role;
   if (status_.leader != kNobody && next.leader == kNobody) next.leader_lost_at = now_;

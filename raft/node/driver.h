@@ -41,6 +41,7 @@ class Driver {
     AnswerQueue* answers;  // of publishes, and refusals of reads
     AnswerQueue* reads;    // of reads that may be served: each may go on to a long scan
     AnswerQueue* fetches;  // of log entries from the disk, one a peer that is still wanted
+    SnapshotTransport* snapshots;
   };
 
   Driver(const NodeOptions& options, NodeStart start, const Parts& parts, base::TimePoint now,
@@ -77,6 +78,8 @@ class Driver {
   void HandOutAnswers();
   void Refuse(const RefusedPublish& refused);
   void FetchFromDisk(const Fetch& fetch);
+  void SendSnapshot(NodeId peer);
+  void EndIfDiskIsDead() const;
   void Answer(PublishDone done, PublishOutcome::Kind kind);
 
   const NodeOptions options_;

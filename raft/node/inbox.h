@@ -2,7 +2,7 @@
 //
 // inbox.h: all that waits for the raft thread, bounded.
 //
-// What the raft's own threads report (Persisted, Applied, Fetched) always finds room: there is
+// What the raft's own threads report (Persisted, Applied, ...) always finds room: there is
 // never more of it than of the work they were given. Clients and peers do not: a publish or read
 // beyond the limit is refused, a peer's message is dropped, as a network may.
 // Threads: any may push; the raft thread takes.
@@ -27,6 +27,8 @@ struct WaitingPublish {
   std::string command;
   base::TimePoint deadline;
   PublishDone done;
+  EntryKind kind = EntryKind::kCommand;
+  Index based_on = {};  // of a configuration: Proposal::based_on
 };
 
 // A client's wish to read.
@@ -35,7 +37,9 @@ struct WaitingRead {
   ReadDone done;
 };
 
-using InboxItem = std::variant<Envelope, WaitingPublish, WaitingRead, Persisted, Applied, Fetched>;
+using InboxItem = std::variant<Envelope, WaitingPublish, WaitingRead, Persisted, Applied, Fetched,
+                               TransferLeadership, PeerLost, SnapshotArrived, SnapshotInstalled,
+                               SnapshotSent, StateFlushed, LogReleased, StateLost>;
 
 class Inbox {
  public:
@@ -47,9 +51,8 @@ class Inbox {
   bool TryPush(WaitingRead* item);
   bool TryPush(Envelope* item);
 
-  void Push(Persisted item) { queue_.Push(item); }
-  void Push(Applied item) { queue_.Push(item); }
-  void Push(Fetched item) { queue_.Push(std::move(item)); }
+  // What this node's own parts and its server report: rare, or never more than was asked of them.
+  void PushReport(InboxItem item) { queue_.Push(std::move(item)); }
 
   std::vector<InboxItem> TakeNow();
   void Wait(base::TimePoint until) { queue_.Wait(until); }

@@ -3,7 +3,8 @@
 // log_writer.h: the log thread's work.
 //
 // Joins the writes that wait, makes them durable with one fsync, lets the promises go that
-// depend on them, and reports a Persisted event. Order in = order out.
+// depend on them, and reports a Persisted event. Order in = order out. Frees what the log does not
+// need any more.
 //
 // Threads: Write from the raft thread; RunOnce on the log thread.
 // Errors:  none. A write that the disk refuses ends the process (DESIGN.md, rule 5).
@@ -40,8 +41,10 @@ class LogWriter {
   struct Job {
     WriteNumber write;
     std::optional<HardState> hard_state;
+    std::optional<LogPosition> restart_log;
     std::vector<EntryRef> append;
     std::vector<Envelope> send_after_persist;
+    std::optional<Index> release_log;
   };
   void Join(std::vector<EntryRef> append, std::vector<EntryRef>* joined) const;
 

@@ -24,9 +24,6 @@ constexpr int kReadThreads = 2;
 
 absl::Status NodeOptions::Validate() const {
   if (self == kNobody) return absl::InvalidArgumentError("self: a node needs an id");
-  if (std::find(voters.begin(), voters.end(), self) == voters.end()) {
-    return absl::InvalidArgumentError("voters: the node itself is not among them");
-  }
   if (heartbeat_interval <= base::Duration::zero()) {
     return absl::InvalidArgumentError("heartbeat_interval: must be more than 0");
   }
@@ -39,19 +36,18 @@ absl::Status NodeOptions::Validate() const {
 
 class Node::Impl {
  public:
-  Impl(const NodeOptions& options, NodeStart start, const base::Clock* clock, LogStore* log,
-       PromiseStore* promises, StateMachine* machine, Transport* transport,
+  Impl(const NodeOptions& options, NodeStart start, const NodePorts& ports,
        std::function<void(const NodeStatus&)> on_status)
-      : clock_(clock),
+      : clock_(ports.clock),
         reads_max_(options.inbox_publishes_max),
         inbox_(options.inbox_publishes_max, options.inbox_bytes_max),
-        sender_(transport),
-        log_writer_(log, promises, &sender_, &inbox_),
-        applier_(options.self, machine, &publishes_, &answers_, &inbox_),
+        sender_(ports.transport),
+        log_writer_(ports.log, ports.promises, &sender_, &inbox_),
+        applier_(options.self, ports.machine, &publishes_, &answers_, &inbox_),
         driver_(options, std::move(start),
-                {&inbox_, &sender_, log, &log_writer_, &applier_, &publishes_, &answers_, &reads_,
-                 &fetches_},
-                clock->Now(), std::move(on_status)) {
+                {&inbox_, &sender_, ports.log, &log_writer_, &applier_, &publishes_, &answers_,
+                 &reads_, &fetches_, ports.snapshots},
+                clock_->Now(), std::move(on_status)) {
     driver_.set_trace([](const std::string& line) { VLOG(1) << line; });
   }
 
@@ -96,8 +92,7 @@ class Node::Impl {
     answer_threads_.clear();
   }
 
-  void Publish(std::string command, base::TimePoint deadline, PublishDone done) {
-    WaitingPublish item{std::move(command), deadline, std::move(done)};
+  void Publish(WaitingPublish item) {
     if (stopping_ || !inbox_.TryPush(&item)) {
       item.done({stopping_ ? PublishOutcome::Kind::kDropped : PublishOutcome::Kind::kRefused, {}});
     }
@@ -127,6 +122,8 @@ class Node::Impl {
       LOG_EVERY_N(WARNING, 10000) << google::COUNTER << " messages of peers dropped: inbox full";
     }
   }
+
+  void Report(InboxItem item) { inbox_.PushReport(std::move(item)); }
 
   NodeStatus status() const { return driver_.status(); }
 
@@ -162,11 +159,9 @@ class Node::Impl {
   std::vector<std::thread> answer_threads_;
 };
 
-Node::Node(const NodeOptions& options, NodeStart start, const base::Clock* clock, LogStore* log,
-           PromiseStore* promises, StateMachine* machine, Transport* transport,
+Node::Node(const NodeOptions& options, NodeStart start, const NodePorts& ports,
            std::function<void(const NodeStatus&)> on_status)
-    : impl_(std::make_unique<Impl>(options, std::move(start), clock, log, promises, machine,
-                                   transport, std::move(on_status))) {
+    : impl_(std::make_unique<Impl>(options, std::move(start), ports, std::move(on_status))) {
   CHECK(options.Validate().ok()) << options.Validate();
 }
 
@@ -174,8 +169,18 @@ Node::~Node() = default;
 void Node::Start() { impl_->Start(); }
 void Node::Stop() { impl_->Stop(); }
 void Node::Publish(std::string command, base::TimePoint deadline, PublishDone done) {
-  impl_->Publish(std::move(command), deadline, std::move(done));
+  impl_->Publish({std::move(command), deadline, std::move(done)});
 }
+void Node::ChangeConfiguration(std::string command, Index based_on, base::TimePoint deadline,
+                               PublishDone done) {
+  impl_->Publish(
+      {std::move(command), deadline, std::move(done), EntryKind::kConfiguration, based_on});
+}
+void Node::TransferLeadership(NodeId to) { impl_->Report(raft::TransferLeadership{to}); }
+void Node::Report(PeerLost report) { impl_->Report(report); }
+void Node::Report(SnapshotArrived report) { impl_->Report(report); }
+void Node::Report(StateFlushed report) { impl_->Report(report); }
+void Node::Report(StateLost report) { impl_->Report(report); }
 void Node::ReadIndex(base::TimePoint deadline, ReadDone done) {
   impl_->ReadIndex(deadline, std::move(done));
 }

@@ -18,6 +18,7 @@
 
 #include "absl/status/status.h"
 #include "base/time.h"
+#include "raft/core/core.h"
 #include "raft/core/types.h"
 #include "raft/node/ports.h"
 
@@ -31,6 +32,10 @@ struct PublishOutcome {
     kUnknown,   // may or may not be applied: the deadline passed or the node stops
     kRefused,   // not taken at all: too many publishes wait
     kNoLeader,  // not taken at all: no leader was known until the deadline
+    // Of ChangeConfiguration, not taken at all:
+    kConfigurationChanged,  // computed from one that is not the newest, or none may change yet
+    kLearnerNotReady,       // the learner to be promoted lags
+    kBadConfiguration,      // not one step from the newest
   };
   Kind kind = Kind::kUnknown;
   ApplyResult result;
@@ -59,12 +64,23 @@ struct NodeStatus {
   Index applied_index;
   Index persisted_index;
   Index last_index;
+  // Leader: why the commit index does not move.
+  CommitWait commit_wait = CommitWait::kNone;
+  // This member forgot part of its log and does not vote until it is whole again.
+  bool doubtful = false;
+  // Its state is lost and is being replaced.
+  bool state_lost = false;
+  bool is_learner = false;
+  bool transferring = false;
 };
 
 struct NodeOptions {
   NodeId self;
-  // The voters, self among them. (Membership changes are not there yet.)
+  // The voters of a cluster that begins; empty for a member that joins one.
   std::vector<NodeId> voters;
+  // The command of the first entry of a cluster that begins (raft/core/configuration.h): who is in
+  // it, so that members that join later learn it from the log. Empty: none is written.
+  std::string bootstrap_command;
   base::Duration heartbeat_interval = std::chrono::milliseconds(100);
   // A leader is due after one to two of these.
   base::Duration election_timeout = std::chrono::milliseconds(1000);
@@ -78,6 +94,8 @@ struct NodeOptions {
   size_t in_flight_messages_max = 512;
   // Entries that are kept in memory for peers that lag.
   size_t log_cache_bytes_max = 64 << 20;
+  // A write that the disk has not finished for so long ends the process. 0: never.
+  base::Duration disk_stall_max = std::chrono::seconds(20);
   uint64_t random_seed = 0;
 
   absl::Status Validate() const;
@@ -97,14 +115,28 @@ struct NodeStart {
   Index last_index;
   // The entries behind `applied`, to be applied again once they are known to be committed.
   std::vector<EntryRef> tail;
+  // The configuration that the state holds, by the index of its entry (0 if none), then those that
+  // the log holds behind it. Empty: NodeOptions::voters.
+  std::vector<std::pair<Index, Configuration>> configurations;
+  StateDigest digest;
+  // The state could not be read: a leader's is wanted. `applied` is of no meaning then.
+  bool state_lost = false;
+};
+
+// What a node works with; all outlive it.
+struct NodePorts {
+  const base::Clock* clock;
+  LogStore* log;
+  PromiseStore* promises;
+  StateMachine* machine;
+  Transport* transport;
+  SnapshotTransport* snapshots;
 };
 
 class Node {
  public:
-  // `log`, `promises`, `machine`, `transport` and `clock` must outlive the node.
   // `on_status` is called on the raft thread whenever role, term or leader changes.
-  Node(const NodeOptions& options, NodeStart start, const base::Clock* clock, LogStore* log,
-       PromiseStore* promises, StateMachine* machine, Transport* transport,
+  Node(const NodeOptions& options, NodeStart start, const NodePorts& ports,
        std::function<void(const NodeStatus&)> on_status);
   // Stops first if it still runs.
   ~Node();
@@ -118,6 +150,21 @@ class Node {
   // Takes a write down the publish path (DESIGN.md, section 4). `done` is called exactly once.
   // Never proposes twice. Threads: any.
   void Publish(std::string command, base::TimePoint deadline, PublishDone done);
+
+  // As Publish, for an entry of kind kConfiguration. `based_on` is the index of the configuration
+  // entry that it was computed from; if that is not the newest, nothing is done.
+  void ChangeConfiguration(std::string command, Index based_on, base::TimePoint deadline,
+                           PublishDone done);
+
+  // If this node leads: hands over to `to`, or to whoever can best if nobody is named. Threads:
+  // any.
+  void TransferLeadership(NodeId to);
+
+  // Reports of the server (raft/core/event.h has their meaning). Threads: any.
+  void Report(PeerLost report);
+  void Report(SnapshotArrived report);
+  void Report(StateFlushed report);
+  void Report(StateLost report);
 
   // Asks for the moment from which a local read is linearizable (thesis 6.4). `done` is called
   // exactly once. Threads: any.

@@ -6,12 +6,14 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "raft/core/configuration.h"
 #include "raft/core/types.h"
 
 namespace raft {
@@ -34,6 +36,15 @@ class LogStore {
   // The entries from `from` on, at least one if it exists, as many as fit in `bytes_max`.
   // Errors: OutOfRange if `from` is not in the log, DataLoss if the disk gives other bytes back.
   virtual absl::StatusOr<std::vector<EntryRef>> Read(Index from, size_t bytes_max) = 0;
+
+  // Forgets all entries; the log goes on behind `base`, which the state holds. Durable when it
+  // returns. Threads: log thread only.
+  virtual void Restart(LogPosition base) = 0;
+
+  // Lets go of what lies at the front of the log, if all of it is at or before `through` and the
+  // reserve for peers that lag allows. Returns the place behind which the log begins now.
+  // Threads: log thread only.
+  virtual LogPosition Release(Index through) = 0;
 };
 
 // Where term and votedFor live (meta/).
@@ -59,6 +70,14 @@ struct ApplyResult {
   std::string response;
 };
 
+// A state that came from a peer, as it is now in use.
+struct InstalledState {
+  LogPosition position;
+  // The newest configuration at that position, and the index of its entry.
+  Configuration configuration;
+  Index configuration_index;
+};
+
 // What the log builds.
 class StateMachine {
  public:
@@ -75,6 +94,31 @@ class StateMachine {
 
   // The last entry in the state. Threads: any.
   virtual LogPosition applied() const = 0;
+
+  // What the state holds at the newest multiple of kDigestInterval. Threads: apply thread.
+  virtual StateDigest digest() const = 0;
+
+  // The state can be read or trusted no more: Apply does nothing until an Install. Threads: any.
+  virtual bool lost() const = 0;
+
+  // Puts the state that was staged under that name in the place of this one, durably. Whatever the
+  // outcome, the staged one is used up. Threads: the apply thread only.
+  virtual absl::StatusOr<InstalledState> Install(uint64_t staged) = 0;
+};
+
+// Carries whole states between members, on roads of their own.
+// Threads: the raft thread; never blocks.
+class SnapshotTransport {
+ public:
+  virtual ~SnapshotTransport() = default;
+
+  // Sends this node's state, as it will be soon after, to `peer`. `done` is called exactly once,
+  // from any thread and in bounded time, with the position that the peer has staged. One at a time
+  // to one peer: a second is refused.
+  virtual void SendSnapshot(NodeId peer, std::function<void(absl::StatusOr<LogPosition>)> done) = 0;
+
+  // Nobody wants the snapshot that was staged under that name.
+  virtual void Discard(uint64_t staged) = 0;
 };
 
 // Carries encoded messages to peers. Loss, delay and reordering are allowed; corruption is not

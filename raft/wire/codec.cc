@@ -13,6 +13,7 @@
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/protobuf/wire_format_lite.h"
 #include "proto/raft_wire.pb.h"
+#include "raft/core/configuration.h"
 
 namespace raft {
 namespace {
@@ -28,6 +29,13 @@ void Put(LogPosition position, wire::LogPosition* out) {
 
 LogPosition Position(const wire::LogPosition& in) { return {Term(in.term()), Index(in.index())}; }
 
+void Put(StateDigest digest, wire::StateDigest* out) {
+  out->set_index(digest.index.value());
+  out->set_hash(digest.hash);
+}
+
+StateDigest Digest(const wire::StateDigest& in) { return {Index(in.index()), in.hash()}; }
+
 struct Encoder {
   wire::Envelope* out;
 
@@ -36,6 +44,7 @@ struct Encoder {
     to->set_pre_vote(m.pre_vote);
     to->set_for_term(m.for_term.value());
     Put(m.last_log, to->mutable_last_log());
+    to->set_transfer(m.transfer);
   }
   void operator()(const RequestVoteReply& m) {
     auto* to = out->mutable_request_vote_reply();
@@ -59,9 +68,13 @@ struct Encoder {
     auto* to = out->mutable_heartbeat();
     to->set_leader_commit(m.leader_commit.value());
     to->set_round(m.round.value());
+    Put(m.agreed, to->mutable_agreed());
   }
   void operator()(const HeartbeatReply& m) {
-    out->mutable_heartbeat_reply()->set_round(m.round.value());
+    auto* to = out->mutable_heartbeat_reply();
+    to->set_round(m.round.value());
+    Put(m.digest, to->mutable_digest());
+    to->set_needs_snapshot(m.needs_snapshot);
   }
   void operator()(const PublishForward& m) {
     auto* forward = out->mutable_publish_forward();
@@ -69,11 +82,13 @@ struct Encoder {
       auto* to = forward->add_proposals();
       to->set_id(proposal.id.value());
       to->set_command(proposal.command);
+      to->set_kind(static_cast<uint32_t>(proposal.kind));
+      to->set_based_on(proposal.based_on.value());
     }
   }
   void operator()(const PublishRefusal& m) {
     auto* to = out->mutable_publish_refusal();
-    to->set_too_many(m.too_many);
+    to->set_reason(static_cast<uint32_t>(m.reason));
     for (PublishId id : m.ids) to->add_ids(id.value());
   }
   void operator()(const ReadIndexRequest& m) {
@@ -83,6 +98,7 @@ struct Encoder {
     out->mutable_read_index_reply()->set_id(m.id.value());
     out->mutable_read_index_reply()->set_read_index(m.read_index.value());
   }
+  void operator()(const TimeoutNow&) { out->mutable_timeout_now(); }
 };
 
 using google::protobuf::internal::WireFormatLite;
@@ -167,16 +183,44 @@ absl::StatusOr<Message> DecodeAppend(wire::AppendEntries* in, Term sender_term) 
     entry->origin = NodeId(e.origin());
     entry->publish_id = PublishId(e.publish_id());
     entry->command = std::move(*e.mutable_command());
+    if (entry->kind == EntryKind::kConfiguration && !DecodeConfigurationCommand(entry->command)) {
+      return Impossible("a configuration entry without a configuration");
+    }
     append.entries.push_back(std::move(entry));
   }
   return append;
+}
+
+// A publish is a command or a configuration, nothing else.
+absl::StatusOr<Message> DecodeForward(wire::PublishForward* in) {
+  PublishForward forward;
+  for (auto& p : *in->mutable_proposals()) {
+    const auto kind = static_cast<EntryKind>(p.kind());
+    if (p.kind() > static_cast<uint32_t>(EntryKind::kConfiguration) ||
+        kind == EntryKind::kLeaderStart) {
+      return Impossible("a publish of an unknown kind");
+    }
+    forward.proposals.push_back(
+        {PublishId(p.id()), std::move(*p.mutable_command()), kind, Index(p.based_on())});
+  }
+  return forward;
+}
+
+absl::StatusOr<Message> DecodeRefusal(const wire::PublishRefusal& in) {
+  if (in.reason() > static_cast<uint32_t>(RefusalReason::kBadConfiguration)) {
+    return Impossible("a refusal of an unknown kind");
+  }
+  PublishRefusal refusal;
+  refusal.reason = static_cast<RefusalReason>(in.reason());
+  for (uint64_t id : in.ids()) refusal.ids.push_back(PublishId(id));
+  return refusal;
 }
 
 absl::StatusOr<Message> DecodeMessage(wire::Envelope* in) {
   switch (in->message_case()) {
     case wire::Envelope::kRequestVote: {
       const auto& m = in->request_vote();
-      return RequestVote{m.pre_vote(), Term(m.for_term()), Position(m.last_log())};
+      return RequestVote{m.pre_vote(), Term(m.for_term()), Position(m.last_log()), m.transfer()};
     }
     case wire::Envelope::kRequestVoteReply: {
       const auto& m = in->request_vote_reply();
@@ -190,27 +234,23 @@ absl::StatusOr<Message> DecodeMessage(wire::Envelope* in) {
                                 Position(m.conflict())};
     }
     case wire::Envelope::kHeartbeat:
-      return Heartbeat{Index(in->heartbeat().leader_commit()), ReadRound(in->heartbeat().round())};
-    case wire::Envelope::kHeartbeatReply:
-      return HeartbeatReply{ReadRound(in->heartbeat_reply().round())};
-    case wire::Envelope::kPublishForward: {
-      PublishForward forward;
-      for (auto& p : *in->mutable_publish_forward()->mutable_proposals()) {
-        forward.proposals.push_back({PublishId(p.id()), std::move(*p.mutable_command())});
-      }
-      return forward;
+      return Heartbeat{Index(in->heartbeat().leader_commit()), ReadRound(in->heartbeat().round()),
+                       Digest(in->heartbeat().agreed())};
+    case wire::Envelope::kHeartbeatReply: {
+      const auto& m = in->heartbeat_reply();
+      return HeartbeatReply{ReadRound(m.round()), Digest(m.digest()), m.needs_snapshot()};
     }
-    case wire::Envelope::kPublishRefusal: {
-      PublishRefusal refusal;
-      refusal.too_many = in->publish_refusal().too_many();
-      for (uint64_t id : in->publish_refusal().ids()) refusal.ids.push_back(PublishId(id));
-      return refusal;
-    }
+    case wire::Envelope::kPublishForward:
+      return DecodeForward(in->mutable_publish_forward());
+    case wire::Envelope::kPublishRefusal:
+      return DecodeRefusal(in->publish_refusal());
     case wire::Envelope::kReadIndexRequest:
       return ReadIndexRequest{ReadId(in->read_index_request().id())};
     case wire::Envelope::kReadIndexReply:
       return ReadIndexReply{ReadId(in->read_index_reply().id()),
                             Index(in->read_index_reply().read_index())};
+    case wire::Envelope::kTimeoutNow:
+      return TimeoutNow{};
     case wire::Envelope::MESSAGE_NOT_SET:
       break;
   }

@@ -38,6 +38,11 @@ class NothingApplied final : public raft::StateMachine {
     FAIL() << "nothing is committed in this test";
   }
   raft::LogPosition applied() const override { return {}; }
+  raft::StateDigest digest() const override { return {}; }
+  bool lost() const override { return false; }
+  absl::StatusOr<raft::InstalledState> Install(uint64_t) override {
+    return absl::UnimplementedError("no snapshot is sent in this test");
+  }
 };
 
 // One life of the member's process on `directory`.
@@ -63,7 +68,7 @@ class Life {
     driver_ = std::make_unique<raft::Driver>(
         options, std::move(start),
         raft::Driver::Parts{&inbox_, &sender_, log_.get(), log_writer_.get(), applier_.get(),
-                            &publishes_, &answers_, &reads_, &fetches_},
+                            &publishes_, &answers_, &reads_, &fetches_, nullptr},
         base::TimePoint(), nullptr);
   }
 

@@ -171,9 +171,8 @@ void Interaction::Do(NodeId id, raft::Effects effects) {
     told << "\n";
   }
   for (const raft::RefusedPublish& refused : effects.refused) {
-    static constexpr const char* kReasons[] = {"no leader", "not the leader", "too many"};
     told << Name(id) << " refuses p" << refused.id << ": "
-         << kReasons[static_cast<size_t>(refused.reason)] << "\n";
+         << raft::RefusalText(refused.reason) << "\n";
   }
   for (const raft::Fetch& fetch : effects.fetches) {
     told << Name(id) << " fetches from " << fetch.from << " for " << Name(fetch.peer) << "\n";

@@ -21,6 +21,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -44,6 +45,13 @@ struct DurableLog {
     if (position.index <= base.index) return true;
     if (position.index > last_index()) return false;
     return terms[position.index - base.index - 1] == position.term;
+  }
+  // The log begins behind `new_base` now.
+  void ReleaseTo(raft::LogPosition new_base) {
+    if (new_base.index <= base.index) return;
+    const size_t gone = std::min<size_t>(terms.size(), new_base.index - base.index);
+    terms.erase(terms.begin(), terms.begin() + static_cast<ptrdiff_t>(gone));
+    base = new_base;
   }
   // Cuts behind `index`.
   void CutBehind(raft::Index index) {

@@ -30,6 +30,11 @@ class SimMachine final : public raft::StateMachine {
   void Apply(std::span<const raft::ApplyItem> items,
              std::vector<raft::ApplyResult>* results) override;
   raft::LogPosition applied() const override { return machine_->applied(); }
+  raft::StateDigest digest() const override { return machine_->digest(); }
+  bool lost() const override { return machine_->lost(); }
+  absl::StatusOr<raft::InstalledState> Install(uint64_t staged) override {
+    return machine_->Install(staged);
+  }
 
   // A little of what the background thread does.
   void DoBackgroundWork();

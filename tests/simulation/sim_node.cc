@@ -38,6 +38,16 @@ class SimNode::ObservedLog final : public raft::LogStore {
   absl::StatusOr<std::vector<raft::EntryRef>> Read(raft::Index from, size_t bytes_max) override {
     return log_->Read(from, bytes_max);
   }
+  void Restart(raft::LogPosition base) override {
+    log_->Restart(base);
+    durable_->base = base;
+    durable_->terms.clear();
+  }
+  raft::LogPosition Release(raft::Index through) override {
+    const raft::LogPosition base = log_->Release(through);
+    durable_->ReleaseTo(base);
+    return base;
+  }
 
  private:
   store::RaftLog* const log_;
@@ -207,7 +217,7 @@ void SimNode::BuildParts(Running* running, raft::NodeStart start) {
       options, std::move(start),
       raft::Driver::Parts{running->inbox.get(), running->sender.get(), running->observed_log.get(),
                           running->log_writer.get(), running->applier.get(), &running->publishes,
-                          &running->answers, &running->reads, &running->fetches},
+                          &running->answers, &running->reads, &running->fetches, nullptr},
       clock_.Now(), nullptr);
   running->driver->set_trace([this](const std::string& line) { OnTrace(line); });
   running->driver->set_on_step([this](const raft::CoreView& before, const raft::Effects& effects) {

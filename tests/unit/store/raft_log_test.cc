@@ -220,7 +220,7 @@ TEST_F(RaftLogTest, BytesThatAClientMadeAreNoBatch) {
 TEST_F(RaftLogTest, BeginsAnewBehindABase) {
   Open();
   Append({MakeEntry(1, 1, "a"), MakeEntry(1, 2, "b")});
-  log_->BeginAnew({Term(3), Index(10)});
+  log_->Restart({Term(3), Index(10)});
   Append({MakeEntry(4, 11, "k")});
   Open();
   EXPECT_EQ(contents_.base, (LogPosition{Term(3), Index(10)}));

@@ -57,11 +57,26 @@ class FakeLog final : public LogStore {
     if (read.empty()) return absl::OutOfRangeError("not in the log");
     return read;
   }
+  void Restart(LogPosition base) override {
+    std::lock_guard lock(mutex_);
+    entries_.clear();
+    base_ = base;
+    journal_->Add(absl::StrCat("restart ", base.term.value(), "/", base.index.value()));
+  }
+  LogPosition Release(Index through) override {
+    std::lock_guard lock(mutex_);
+    const auto end = entries_.upper_bound(through);
+    if (end != entries_.begin()) base_ = std::prev(end)->second->position();
+    entries_.erase(entries_.begin(), end);
+    journal_->Add(absl::StrCat("release ", through.value()));
+    return base_;
+  }
 
  private:
   Journal* const journal_;
   std::mutex mutex_;
   std::map<Index, EntryRef> entries_;
+  LogPosition base_;
 };
 
 class FakePromises final : public PromiseStore {
@@ -96,6 +111,23 @@ class FakeMachine final : public StateMachine {
     std::lock_guard lock(mutex_);
     return applied_;
   }
+  StateDigest digest() const override { return {}; }
+  bool lost() const override {
+    std::lock_guard lock(mutex_);
+    return lost_;
+  }
+  // The snapshot that is called N holds all up to entry 1/N.
+  absl::StatusOr<InstalledState> Install(uint64_t staged) override {
+    std::lock_guard lock(mutex_);
+    if (staged == 0) return absl::DataLossError("no such snapshot");
+    lost_ = false;
+    applied_ = {Term(1), Index(staged)};
+    return InstalledState{applied_, Configuration({NodeId(1), NodeId(2), NodeId(3)}), Index(1)};
+  }
+  void Lose() {
+    std::lock_guard lock(mutex_);
+    lost_ = true;
+  }
 
   std::vector<std::string> commands() const {
     std::lock_guard lock(mutex_);
@@ -115,7 +147,27 @@ class FakeMachine final : public StateMachine {
   LogPosition applied_;
   std::vector<std::string> commands_;
   bool in_order_ = true;
+  bool lost_ = false;
   int batches_ = 0;
+};
+
+// Notes what it was asked for.
+class FakeSnapshots final : public SnapshotTransport {
+ public:
+  using Done = std::function<void(absl::StatusOr<LogPosition>)>;
+  explicit FakeSnapshots(Journal* journal) : journal_(journal) {}
+
+  void SendSnapshot(NodeId peer, Done done) override {
+    journal_->Add(absl::StrCat("snapshot to ", peer.value()));
+    done_ = std::move(done);
+  }
+  void Discard(uint64_t staged) override { journal_->Add(absl::StrCat("discard ", staged)); }
+
+  Done TakeDone() { return std::exchange(done_, nullptr); }
+
+ private:
+  Journal* const journal_;
+  Done done_;
 };
 
 // Notes each message by its name, and hands the bytes on if somebody wants them.

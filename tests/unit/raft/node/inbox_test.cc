@@ -15,7 +15,7 @@ TEST(Inbox, KeepsTheOrder) {
   WaitingPublish publish = PublishOf("a");
   WaitingRead read{Seconds(1), nullptr};
   EXPECT_TRUE(inbox.TryPush(&publish));
-  inbox.Push(Persisted{WriteNumber(1)});
+  inbox.PushReport(Persisted{WriteNumber(1)});
   EXPECT_TRUE(inbox.TryPush(&read));
   const std::vector<InboxItem> items = inbox.TakeNow();
   ASSERT_EQ(items.size(), 3u);
@@ -66,9 +66,9 @@ TEST(Inbox, DropsPeersMessagesBeyondTheLimitByTheirEntries) {
 TEST(Inbox, TheReportsOfOurOwnThreadsAlwaysFindRoom) {
   Inbox inbox(0, 0);
   for (uint64_t i = 1; i <= 100; ++i) {
-    inbox.Push(Persisted{WriteNumber(i)});
-    inbox.Push(Applied{Index(i)});
-    inbox.Push(Fetched{NodeId(2), Index(i), {}});
+    inbox.PushReport(Persisted{WriteNumber(i)});
+    inbox.PushReport(Applied{Index(i), {}});
+    inbox.PushReport(Fetched{NodeId(2), Index(i), {}});
   }
   EXPECT_EQ(inbox.TakeNow().size(), 300u);
 }

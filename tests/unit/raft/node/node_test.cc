@@ -35,9 +35,11 @@ class Cluster {
           std::make_unique<FakeTransport>(&member->journal, [this](NodeId to, std::string bytes) {
             members_.at(to.value() - 1)->node->Receive(std::move(bytes));
           });
-      member->node =
-          std::make_unique<Node>(options, NodeStart{}, &clock_, &member->log, &member->promises,
-                                 &member->machine, member->transport.get(), nullptr);
+      member->node = std::make_unique<Node>(
+          options, NodeStart{},
+          NodePorts{&clock_, &member->log, &member->promises, &member->machine,
+                    member->transport.get(), &member->snapshots},
+          nullptr);
       members_.push_back(std::move(member));
     }
     for (auto& member : members_) member->node->Start();
@@ -70,6 +72,7 @@ class Cluster {
     FakeLog log{&journal};
     FakePromises promises{&journal};
     FakeMachine machine;
+    FakeSnapshots snapshots{&journal};
     std::unique_ptr<FakeTransport> transport;
     std::unique_ptr<Node> node;
   };
@@ -153,8 +156,6 @@ TEST(NodeOptions, AreChecked) {
   NodeOptions options;
   EXPECT_FALSE(options.Validate().ok());
   options.self = NodeId(1);
-  EXPECT_FALSE(options.Validate().ok());
-  options.voters = {NodeId(1)};
   EXPECT_TRUE(options.Validate().ok());
   options.election_timeout = 4 * options.heartbeat_interval;
   EXPECT_FALSE(options.Validate().ok());

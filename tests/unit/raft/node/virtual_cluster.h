@@ -21,10 +21,10 @@ struct VirtualMember {
       : self(options.self),
         transport(&journal, std::move(deliver)),
         inbox(options.inbox_publishes_max, options.inbox_bytes_max),
-        driver(
-            options, NodeStart{},
-            {&inbox, &sender, &log, &log_writer, &applier, &publishes, &answers, &reads, &fetches},
-            now, [this](const NodeStatus& status) { statuses.push_back(status); }) {
+        driver(options, NodeStart{},
+               {&inbox, &sender, &log, &log_writer, &applier, &publishes, &answers, &reads,
+                &fetches, &snapshots},
+               now, [this](const NodeStatus& status) { statuses.push_back(status); }) {
     driver.set_on_step([this](const CoreView& before, const Effects& effects) {
       CheckInvariants(driver.core());
       CheckStep(before, CoreView::Of(driver.core()), effects);
@@ -46,6 +46,7 @@ struct VirtualMember {
   FakePromises promises{&journal};
   FakeMachine machine;
   FakeTransport transport;
+  FakeSnapshots snapshots{&journal};
   Sender sender{&transport};
   Inbox inbox;
   PublishTable publishes;

@@ -31,20 +31,22 @@ inline std::vector<Envelope> SampleMessages() {
   const std::string binary("\0\xff zero and more", 16);
   std::vector<Message> messages = {
       RequestVote{true, Term(8), position},
-      RequestVote{false, Term(7), {}},
+      RequestVote{false, Term(7), {}, true},
       RequestVoteReply{true, Term(8), true},
       RequestVoteReply{},
       AppendEntries{position, Index(40), {SampleEntry(4, 42, binary), start}},
       AppendEntries{},
       AppendEntriesReply{true, Index(44), Index(0), {}},
       AppendEntriesReply{false, Index(0), Index(44), position},
-      Heartbeat{Index(40), ReadRound(12)},
-      HeartbeatReply{ReadRound(12)},
-      PublishForward{{{PublishId(1), binary}, {PublishId(2), ""}}},
+      Heartbeat{Index(40), ReadRound(12), {Index(1024), ~uint64_t{0}}},
+      HeartbeatReply{ReadRound(12), {Index(2048), 7}, true},
+      PublishForward{
+          {{PublishId(1), binary}, {PublishId(2), "", EntryKind::kConfiguration, Index(6)}}},
       PublishForward{},
-      PublishRefusal{true, {PublishId(1), PublishId(1ull << 63)}},
+      PublishRefusal{RefusalReason::kTooMany, {PublishId(1), PublishId(1ull << 63)}},
       ReadIndexRequest{ReadId(77)},
       ReadIndexReply{ReadId(77), Index(40)},
+      TimeoutNow{},
   };
   std::vector<Envelope> envelopes;
   for (Message& message : messages) {
