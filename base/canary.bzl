@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A library, and its twin in which bugs can be planted (base/canary.h)."""
 
+def _twin_of(library):
+    # A label without a colon is named after its folder.
+    name = library if ":" in library else library + ":" + library.split("/")[-1]
+    return name + "_with_canaries"
+
 def cc_library_with_twin(name, deps = [], twins = [], **kwargs):
     """Makes `name`, and for the simulator `name`_with_canaries.
 
@@ -15,6 +20,6 @@ def cc_library_with_twin(name, deps = [], twins = [], **kwargs):
         name = name + "_with_canaries",
         testonly = True,
         defines = ["DATUM_CANARIES"],
-        deps = deps + [twin + "_with_canaries" for twin in twins],
+        deps = deps + [_twin_of(library) for library in twins],
         **kwargs
     )

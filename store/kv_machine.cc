@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/canary.h"
 #include "base/status.h"
 #include "glog/logging.h"
 #include "google/protobuf/io/coded_stream.h"
@@ -130,7 +131,8 @@ absl::Status KvMachine::ApplyEntry(const raft::ApplyItem& item, std::string* res
 
 void KvMachine::Commit() {
   const std::string position = EncodeAppliedRecord(numbers_);
-  pending_.Put(Family::kApplied, kPositionName, position);
+  const bool late = base::Planted("applied-index-late") && numbers_.applied.index.value() % 2 == 0;
+  if (!late) pending_.Put(Family::kApplied, kPositionName, position);
   engine_->Write(pending_.operations());
   for (const WriteOperation& operation : pending_.operations()) {
     if (operation.family != Family::kDatum) continue;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/canary.h"
 #include "base/status.h"
 #include "glog/logging.h"
 
@@ -67,6 +68,7 @@ void Promises::SaveIdentity(const datum::disk::Identity& identity) {
 }
 
 uint64_t Promises::CountBoot() {
+  if (base::Planted("boots-not-counted") && boots_ > 0) return boots_;
   datum::disk::BootCount record;
   record.set_boots(boots_ + 1);
   meta_->PutDurably(kBootCount, record.SerializeAsString());

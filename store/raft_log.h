@@ -6,13 +6,13 @@
 // written behind it like any other: what comes later in the file wins, so nothing is ever
 // rewritten in place and a crash leaves the old tail or the new one.
 //
-// Threads: Append, Sync: log thread. Read: any. PrepareSegment: any one thread.
+// Threads: Append, Sync, Release, Restart: log thread. Read: any. PrepareSegment: any one thread.
 // Errors:  a write or sync that the disk refuses ends the process (DESIGN.md, rule 5).
 
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -24,6 +24,7 @@
 #include "base/random.h"
 #include "raft/core/types.h"
 #include "raft/node/ports.h"
+#include "store/raft_log_map.h"
 
 namespace store {
 
@@ -32,11 +33,19 @@ struct RaftLogOptions {
   // A segment is zero-filled to this size ahead of use: overwriting zeroed blocks syncs in half
   // the time of growing a file. A batch larger than that gets a segment of its own size.
   uint64_t segment_bytes = 64 << 20;
+  // Release leaves at least so much of the log for followers that lag.
+  uint64_t log_reserve_bytes = 256 << 20;
   // Entries behind this index are kept in memory by Open, for the node's start.
   raft::Index keep_after;
-  // A log was begun here before: if there is none, it was lost, and Open says so.
+  // A log was begun here before: if there is none, it was lost, which is damage.
   bool must_exist = false;
   uint64_t random_seed = 0;
+  // Called with what is damaged before anything is cut: the caller notes durably that this member
+  // may have lost what it promised. An error ends Open with it, and nothing is changed. Without
+  // the function Open refuses damage.
+  std::function<absl::Status(const std::string& damage)> on_damage;
+  // Called with what the disk said before the process ends of it; the simulator does not return.
+  std::function<void(const absl::Status&)> on_refusal;
 };
 
 // What Open found.
@@ -50,14 +59,19 @@ struct RaftLogContents {
   std::vector<raft::EntryRef> tail;
   // Bytes of an unfinished write that were cut from the end.
   uint64_t torn_bytes = 0;
+  // File, offset and what was wrong; the log was cut there, and what was cut lies beside it as
+  // `damaged-<n>`. Empty: nothing was.
+  std::string damage;
 };
 
 class RaftLog final : public raft::LogStore {
  public:
   // Opens the log in `options.directory`, begun if there is none, and reads all of it. What was
-  // being written when a crash came is cut; everything that stays is durable when it returns.
-  // Errors: DataLoss, naming file and offset, if something is wrong below the last batch that
-  //         is proven to have been durable. It is not repaired here.
+  // being written when a crash came is cut, and so is everything behind damage, once on_damage
+  // has taken note. Everything that stays is durable when it returns.
+  // The base may be one that the state has not reached, or has another term than the state's
+  // entry there, if the log was damaged: the caller then restarts it behind the state.
+  // Errors: DataLoss for damage without on_damage; else what on_damage or the disk says.
   static absl::StatusOr<std::unique_ptr<RaftLog>> Open(base::FileSystem* files,
                                                        const RaftLogOptions& options,
                                                        RaftLogContents* contents);
@@ -66,8 +80,13 @@ class RaftLog final : public raft::LogStore {
   void Sync() override;
   absl::StatusOr<std::vector<raft::EntryRef>> Read(raft::Index from, size_t bytes_max) override;
 
+  // Lets go of the first segments that hold no entry behind `index`, but for the reserve. Returns
+  // what the log begins behind from now on. Requires: the flushed state holds `index`.
+  raft::LogPosition Release(raft::Index index) override;
+
+  // Begins the log anew behind `base`, which the state holds: all entries are forgotten. Durable
+  // when it returns.
   void Restart(raft::LogPosition base) override;
-  raft::LogPosition Release(raft::Index through) override;
 
   // Makes the file that the log will go on in when the current one is full, unless it is there.
   // Without it Append makes a file that grows as it is written; so an error here (a full disk, say)
@@ -75,53 +94,33 @@ class RaftLog final : public raft::LogStore {
   absl::Status PrepareSegment();
 
  private:
-  struct Segment {
-    std::string path;
-    uint64_t generation = 0;
-    std::unique_ptr<base::File> file;
-  };
-
-  // Where reading may begin: at this place a batch begins whose first record has the index of
-  // the point. A point holds the entries up to the next point, none of them twice: each batch
-  // that overwrites begins a point and drops those behind it.
-  struct Point {
-    size_t segment = 0;
-    uint64_t offset = 0;
-  };
-
   RaftLog(base::FileSystem* files, const RaftLogOptions& options)
       : files_(files), options_(options), random_(options.random_seed) {}
 
   absl::Status Load(RaftLogContents* contents);
-  absl::Status RemoveUnfinishedSegment(std::vector<std::string>* names);
-  absl::StatusOr<std::string> ReadBatch(const Segment& segment, uint64_t offset);
-  absl::Status LoadSegment(const std::string& name, bool is_last, RaftLogContents* contents);
-  absl::Status LoadBatches(const std::string& bytes, bool is_last, RaftLogContents* contents);
-  absl::Status LoadRecords(std::string_view records, uint32_t count, uint64_t offset,
-                           RaftLogContents* contents);
-  absl::Status CutTornTail(const std::string& bytes, uint64_t offset, RaftLogContents* contents);
-  absl::Status Corruption(uint64_t offset, const std::string& what) const;
+  absl::StatusOr<std::string> ReadBatch(const RaftLogSegment& segment, uint64_t offset) const;
+  // Adds what the batches from `place` on have from `*from` on. False once `bytes_max` is reached.
+  absl::StatusOr<bool> ReadPlace(const RaftLogMap::Place& place, size_t bytes_max,
+                                 raft::Index* from, size_t* bytes,
+                                 std::vector<raft::EntryRef>* entries) const;
   absl::Status MakeSpare();
-  // A batch whose first entry is `first` begins at `offset`; its bytes are counted by the caller.
-  void AddPoint(raft::Index first, uint64_t offset);
-  void StartSegment(raft::LogPosition base);
+  void StartSegment(raft::LogPosition base, bool anew);
+  void RemoveSegment(const RaftLogSegment& segment);
   std::string SegmentPath(uint64_t sequence) const;
+  // The durability path has no second try.
+  void OrDie(const absl::Status& status) const;
 
   base::FileSystem* const files_;
   const RaftLogOptions options_;
   base::Random random_;
 
-  // Guards what Read shares with Append.
-  std::mutex mutex_;
-  std::vector<std::shared_ptr<Segment>> segments_;
-  std::map<raft::Index, Point> points_;
-  raft::Index last_index_;
+  // Guards what Read shares with the log thread, the only one that changes it.
+  mutable std::mutex mutex_;
+  RaftLogMap map_;
 
   // Owned by the log thread.
-  uint64_t end_ = 0;         // of the last batch in the current segment
   uint64_t next_batch_ = 1;  // number
   uint64_t next_sequence_ = 1;
-  uint64_t bytes_since_point_ = 0;
   bool unsynced_ = false;
 
   std::mutex spare_mutex_;

@@ -11,10 +11,10 @@ namespace store::raft_log_format {
 namespace {
 
 constexpr std::string_view kSegmentMagic = "DATUMLOG";
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr uint32_t kBatchMagic = 0x48435442;  // "BTCH"
-constexpr size_t kHeaderBytes = 56;
-constexpr size_t kCrcEnd = 8;  // of a batch and of a record: the checksum is of all behind it
+constexpr size_t kHeaderBytes = 64;
+constexpr size_t kCrcEnd = 8;  // of a batch's header and of a record: the rest is behind it
 
 template <typename T>
 void PutNumber(std::string* out, T number) {
@@ -63,6 +63,7 @@ std::string EncodeHeader(const SegmentHeader& header) {
   PutNumber(&rest, header.first_batch);
   PutNumber(&rest, header.base.term.value());
   PutNumber(&rest, header.base.index.value());
+  PutNumber(&rest, uint64_t{header.begins_anew});
   PutNumber(&out, base::Crc32c(rest));
   out += rest;
   out.resize(kSectorBytes);
@@ -79,10 +80,11 @@ std::optional<SegmentHeader> DecodeHeader(std::string_view bytes) {
       GetNumber<uint64_t>(bytes, 16),
       GetNumber<uint64_t>(bytes, 24),
       GetNumber<uint64_t>(bytes, 32),
-      {raft::Term(GetNumber<uint64_t>(bytes, 40)), raft::Index(GetNumber<uint64_t>(bytes, 48))}};
+      {raft::Term(GetNumber<uint64_t>(bytes, 40)), raft::Index(GetNumber<uint64_t>(bytes, 48))},
+      GetNumber<uint64_t>(bytes, 56) != 0};
 }
 
-std::string EncodeBatch(uint64_t generation, uint64_t number,
+std::string EncodeBatch(uint64_t generation, uint64_t number, raft::Term previous,
                         std::span<const raft::EntryRef> entries) {
   size_t body_bytes = 0;
   for (const raft::EntryRef& entry : entries) {
@@ -90,36 +92,56 @@ std::string EncodeBatch(uint64_t generation, uint64_t number,
   }
   std::string out;
   out.reserve(Padded(kBatchHeaderBytes + body_bytes));
-  PutNumber(&out, kBatchMagic);
-  PutNumber(&out, uint32_t{0});
-  PutNumber(&out, number);
-  PutNumber(&out, static_cast<uint32_t>(body_bytes));
-  PutNumber(&out, static_cast<uint32_t>(entries.size()));
+  out.resize(kBatchHeaderBytes);
   for (const raft::EntryRef& entry : entries) AppendRecord(generation, *entry, &out);
-  SealCrc(generation, 0, &out);
+  const uint32_t body_crc =
+      base::Crc32c(std::string_view(out).substr(kBatchHeaderBytes), Seed(generation));
   out.resize(Padded(out.size()));
+  // The first sector holds this header and is never zero.
+  const uint32_t zero_sectors = CountZeroSectors(std::string_view(out).substr(kSectorBytes));
+
+  std::string header;
+  PutNumber(&header, kBatchMagic);
+  PutNumber(&header, uint32_t{0});
+  PutNumber(&header, number);
+  PutNumber(&header, static_cast<uint32_t>(body_bytes));
+  PutNumber(&header, static_cast<uint32_t>(entries.size()));
+  PutNumber(&header, body_crc);
+  PutNumber(&header, zero_sectors);
+  PutNumber(&header, previous.value());
+  SealCrc(generation, 0, &header);
+  out.replace(0, kBatchHeaderBytes, header);
   return out;
 }
 
-std::optional<uint64_t> PaddedBatchBytes(std::string_view bytes) {
+std::optional<BatchHeader> DecodeBatchHeader(uint64_t generation, std::string_view bytes) {
   if (bytes.size() < kBatchHeaderBytes || GetNumber<uint32_t>(bytes, 0) != kBatchMagic) {
     return std::nullopt;
   }
-  return Padded(kBatchHeaderBytes + GetNumber<uint32_t>(bytes, 16));
-}
-
-std::optional<Batch> DecodeBatch(uint64_t generation, std::string_view bytes) {
-  if (bytes.size() < kBatchHeaderBytes || GetNumber<uint32_t>(bytes, 0) != kBatchMagic) {
-    return std::nullopt;
-  }
-  const auto body_bytes = GetNumber<uint32_t>(bytes, 16);
-  if (body_bytes > bytes.size() - kBatchHeaderBytes) return std::nullopt;
-  const std::string_view sealed = bytes.substr(kCrcEnd, kBatchHeaderBytes - kCrcEnd + body_bytes);
+  const std::string_view sealed = bytes.substr(kCrcEnd, kBatchHeaderBytes - kCrcEnd);
   if (GetNumber<uint32_t>(bytes, 4) != base::Crc32c(sealed, Seed(generation))) {
     return std::nullopt;
   }
-  return Batch{GetNumber<uint64_t>(bytes, 8), GetNumber<uint32_t>(bytes, 20),
-               bytes.substr(kBatchHeaderBytes, body_bytes), Padded(kBatchHeaderBytes + body_bytes)};
+  return BatchHeader{GetNumber<uint64_t>(bytes, 8),  GetNumber<uint32_t>(bytes, 16),
+                     GetNumber<uint32_t>(bytes, 20), GetNumber<uint32_t>(bytes, 24),
+                     GetNumber<uint32_t>(bytes, 28), raft::Term(GetNumber<uint64_t>(bytes, 32))};
+}
+
+std::optional<Batch> DecodeBatch(uint64_t generation, std::string_view bytes) {
+  const std::optional<BatchHeader> header = DecodeBatchHeader(generation, bytes);
+  if (!header || header->body_bytes > bytes.size() - kBatchHeaderBytes) return std::nullopt;
+  const std::string_view body = bytes.substr(kBatchHeaderBytes, header->body_bytes);
+  if (header->body_crc != base::Crc32c(body, Seed(generation))) return std::nullopt;
+  return Batch{*header, body};
+}
+
+uint32_t CountZeroSectors(std::string_view bytes) {
+  uint32_t count = 0;
+  for (size_t at = 0; at < bytes.size(); at += kSectorBytes) {
+    const std::string_view sector = bytes.substr(at, kSectorBytes);
+    if (sector.find_first_not_of('\0') == std::string_view::npos) ++count;
+  }
+  return count;
 }
 
 raft::EntryRef DecodeRecord(uint64_t generation, std::string_view* records) {

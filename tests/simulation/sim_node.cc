@@ -90,7 +90,9 @@ SimNode::SimNode(raft::NodeId id, const Settings& settings, Surroundings surroun
       settings_(settings),
       around_(std::move(surroundings)),
       world_(around_.world),
-      clock_(world_, settings.drift) {}
+      clock_(world_, settings.drift) {
+  files_.set_sectors_atomic(true);
+}
 
 SimNode::~SimNode() = default;
 
@@ -169,6 +171,9 @@ bool SimNode::LoadLog(Running* running, raft::NodeStart* start) {
   options.keep_after = applied.index;
   options.must_exist = running->promises->boots() > 0;
   options.random_seed = world_->random()->Next();
+  options.on_refusal = [](const absl::Status& status) {
+    throw ProcessEnded{"the disk refuses: " + std::string(status.message())};
+  };
   store::RaftLogContents contents;
   auto log = store::RaftLog::Open(&files_, options, &contents);
   if (!log.ok()) {
