@@ -38,6 +38,7 @@ absl::StatusOr<std::unique_ptr<Promises>> Promises::Load(std::unique_ptr<MetaSto
   if (hard_state.has_voted_for()) {
     promises->hard_state_.voted_for = raft::NodeId(hard_state.voted_for());
   }
+  promises->hard_state_.doubtful = hard_state.doubtful();
   datum::disk::Identity identity;
   RETURN_IF_ERROR(promises->LoadRecord(kIdentity, &identity, &found));
   if (found) promises->identity_ = identity;
@@ -58,6 +59,7 @@ void Promises::SaveHardState(const raft::HardState& hard_state) {
   datum::disk::HardState record;
   record.set_current_term(hard_state.current_term.value());
   if (hard_state.voted_for) record.set_voted_for(hard_state.voted_for->value());
+  record.set_doubtful(hard_state.doubtful);
   meta_->PutDurably(kHardState, record.SerializeAsString());
   hard_state_ = hard_state;
 }

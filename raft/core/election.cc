@@ -56,16 +56,13 @@ void Core::StartElection(bool transfer) {
 
 bool Core::HasLiveLeader() const {
   if (is_leader()) return true;
-  if (base::Planted("leader-is-live-for-ever") && leader_ != kNobody) return true;
   return leader_ != kNobody && now_ < leader_heard_at_ + options_.election_timeout;
 }
 
 // Paper 5.4.1: the log with the later last term is more up-to-date; with equal terms the longer.
 bool Core::IsUpToDate(LogPosition last_log) const {
   if (base::Planted("log-up-to-date-dropped")) return true;
-  const LogPosition last = log_.last();
-  if (base::Planted("log-compared-by-parts") && last_log.index < last.index) return false;
-  return last_log >= last;
+  return last_log >= log_.last();
 }
 
 void Core::OnRequestVote(const Envelope& envelope) {
@@ -101,7 +98,6 @@ void Core::OnRequestVoteReply(const Envelope& envelope) {
   // A late reply to another question (Scylla bd168d57ff took a pre-vote for a vote).
   const bool rehearsal = role_ == Role::kPreCandidate;
   const Term asked_for = rehearsal ? current_term() + 1 : current_term();
-  if (base::Planted("pre-vote-counts-as-vote") && reply.granted) return CountVote(envelope.from);
   if (base::Planted("refusal-counts-as-vote")) return CountVote(envelope.from);
   if (reply.pre_vote != rehearsal || reply.for_term != asked_for || !reply.granted) return;
   CountVote(envelope.from);

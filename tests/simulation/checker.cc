@@ -39,7 +39,10 @@ void Checker::OnStart(NodeId node, const raft::HardState& hard_state) {
 
 void Checker::OnStep(const raft::Core& core, const Disks& disks) {
   raft::CheckInvariants(core);
-  if (core.role() == raft::Role::kLeader) CheckLeader(core);
+  if (core.role() == raft::Role::kLeader) {
+    CheckLeader(core);
+    CheckMatches(core);
+  }
   CheckCommitted(core, disks);
 }
 
@@ -50,14 +53,27 @@ void Checker::CheckLeader(const raft::Core& core) {
               core.current_term()));
   }
   if (!is_new) return;
-  // Leader completeness: what is committed is in the log of every later leader.
+  // Leader completeness: what is committed is in the log of every leader of a later term.
   for (size_t i = core.log().base().index.value(); i < history_.size(); ++i) {
     const Index index(i + 1);
-    if (history_[i].term < core.current_term() && core.log().TermAt(index) != history_[i].term) {
+    if (history_[i].committed_in < core.current_term() &&
+        core.log().TermAt(index) != history_[i].term) {
       Fail(Text("leader completeness: n", core.self(), " leads in term ", core.current_term(),
                 " without the committed entry ", history_[i].term, "/", index));
       return;
     }
+  }
+}
+
+void Checker::CheckMatches(const raft::Core& core) {
+  for (const auto& [peer, progress] : core.progress()) {
+    Match& known = match_of_[{core.self(), peer}];
+    if (known.term == core.current_term() && known.session == progress.session &&
+        progress.match_index < known.index) {
+      Fail(Text("a match index never falls: n", core.self(), " knew that n", peer, " holds ",
+                known.index, ", now ", progress.match_index));
+    }
+    known = {core.current_term(), progress.session, progress.match_index};
   }
 }
 
@@ -92,7 +108,7 @@ void Checker::CheckCommitted(const raft::Core& core, const Disks& disks) {
     }
     const uint32_t checksum =
         core.log().InMemory(index) ? base::Crc32c(core.log().At(index)->command) : 0;
-    history_.push_back({term, checksum});
+    history_.push_back({term, core.current_term(), checksum});
     const bool on_quorum = core.configuration().IsQuorum([&](NodeId node) {
       const auto disk = disks.find(node);
       return disk != disks.end() && disk->second->Holds({term, index});

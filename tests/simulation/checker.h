@@ -100,9 +100,12 @@ class Checker {
  private:
   struct Committed {
     raft::Term term;
+    // Of the leader that committed it, perhaps later than the entry's.
+    raft::Term committed_in;
     uint32_t checksum = 0;
   };
   void CheckLeader(const raft::Core& core);
+  void CheckMatches(const raft::Core& core);
   void CheckCommitted(const raft::Core& core, const Disks& disks);
   void CheckSame(const raft::Core& core, raft::Index index, raft::Term term);
 
@@ -121,6 +124,13 @@ class Checker {
   std::map<raft::Index, std::pair<raft::Term, uint64_t>> applied_;
   std::map<raft::Index, std::pair<uint64_t, raft::NodeId>> state_at_;
   std::map<uint64_t, raft::Index> operation_at_;
+  // What a leader knows a peer to hold never falls within a term and a life of the peer.
+  struct Match {
+    raft::Term term;
+    raft::Session session;
+    raft::Index index;
+  };
+  std::map<std::pair<raft::NodeId, raft::NodeId>, Match> match_of_;
   // The commit index that was checked last, for each member and life of it.
   std::map<raft::NodeId, raft::Index> checked_commit_;
 

@@ -49,6 +49,9 @@ void FaultInjector::Do(const Fault& fault) {
     case FaultKind::kLeadersFall:
       leaders_fall_until_ = world_->now() + fault.length;
       return;
+    case FaultKind::kPromisesFall:
+      promises_fall_until_ = world_->now() + fault.length;
+      return;
     case FaultKind::kMendLinks:
       return network_->MendCuts();
     case FaultKind::kCutSome:
@@ -63,6 +66,7 @@ void FaultInjector::Do(const Fault& fault) {
 
 void FaultInjector::DoToNode(const Fault& fault, SimNode* node) {
   const size_t host = HostOf(node);
+  base::Random random(fault.seed);
   switch (fault.kind) {
     case FaultKind::kKill:
       node->Kill();
@@ -82,6 +86,13 @@ void FaultInjector::DoToNode(const Fault& fault, SimNode* node) {
       return world_->After(fault.length, [node] { node->ThawClock(); });
     case FaultKind::kStallDisk:
       return node->StallDisk(world_->now() + fault.length);
+    case FaultKind::kSyncError:
+      return node->RefuseOneWrite();
+    case FaultKind::kFullDisk:
+      node->FillDisk(random.Below(64 << 10));
+      return world_->After(fault.length, [node] { node->EmptyDisk(); });
+    case FaultKind::kRotLog:
+      return RotLog(fault, node);
     case FaultKind::kIsolate:
       return network_->Cut(LinksOf(host, true, true), fault.length);
     case FaultKind::kMute:
@@ -118,6 +129,22 @@ void FaultInjector::StartAfter(base::Duration delay, SimNode* node) {
     timeline_->Tell(node->name() + " starts");
     node->Start();
   });
+}
+
+bool FaultInjector::MayDamage(const SimNode* node) const {
+  size_t damaged = 0;
+  for (const auto& other : *nodes_) {
+    if (other.get() != node && other->damaged()) ++damaged;
+  }
+  return damaged + 1 <= (hosts() - 1) / 2;
+}
+
+void FaultInjector::RotLog(const Fault& fault, SimNode* node) {
+  if (!MayDamage(node)) return;
+  base::Random random(fault.seed);
+  node->Kill();
+  node->RotLog(&random);
+  StartAfter(fault.length, node);
 }
 
 void FaultInjector::Flap(const Fault& fault, size_t host, int times_left) {
@@ -163,6 +190,19 @@ std::vector<Network::Link> FaultInjector::MajorityRing() const {
     }
   }
   return links;
+}
+
+// What was promised and is not on the disk yet is forgotten here and remembered by others.
+void FaultInjector::OnPromise(SimNode* node) {
+  if (stopped_ || world_->now() > promises_fall_until_ || !world_->random()->Chance(0.25)) return;
+  if (world_->random()->Chance(0.5)) return node->LosePower(true);
+  const base::Duration soon = world_->RandomDelay(microseconds(10), milliseconds(10));
+  world_->After(soon, [this, node] {
+    if (stopped_ || !node->running() || node->paused()) return;
+    timeline_->Tell(node->name() + " loses power after a promise");
+    node->LosePower(false);
+    StartAfter(world_->RandomDelay(microseconds(10), milliseconds(20)), node);
+  });
 }
 
 // The first milliseconds of a leader are where terms meet: its own first entry is on its way

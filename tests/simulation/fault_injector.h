@@ -23,6 +23,8 @@ class FaultInjector {
   // Plans each at its time.
   void Plan(const std::vector<Fault>& faults);
   void OnNewLeader(SimNode* node);
+  // A member is about to write a term or a vote.
+  void OnPromise(SimNode* node);
   // Nothing goes wrong from now on.
   void Stop() { stopped_ = true; }
 
@@ -31,10 +33,14 @@ class FaultInjector {
   void DoToNode(const Fault& fault, SimNode* node);
   void DoToLinks(const Fault& fault, base::Random* random);
   void StartAfter(base::Duration delay, SimNode* node);
+  void RotLog(const Fault& fault, SimNode* node);
   void Flap(const Fault& fault, size_t host, int times_left);
   std::vector<Network::Link> LinksOf(size_t host, bool in, bool out) const;
   std::vector<Network::Link> Bridge(base::Random* random) const;
   std::vector<Network::Link> MajorityRing() const;
+  // The fault atlas: whether a quorum of whole copies of all that is committed stays if this
+  // member's is damaged.
+  bool MayDamage(const SimNode* node) const;
   SimNode* Target(const Fault& fault) const;
   size_t HostOf(const SimNode* node) const;
   size_t hosts() const { return nodes_->size(); }
@@ -45,6 +51,7 @@ class FaultInjector {
   const std::vector<std::unique_ptr<SimNode>>* const nodes_;
   bool stopped_ = false;
   base::TimePoint leaders_fall_until_ = base::TimePoint::min();
+  base::TimePoint promises_fall_until_ = base::TimePoint::min();
 };
 
 }  // namespace simulation

@@ -39,6 +39,10 @@ constexpr Row kRows[] = {
     {FaultKind::kSlowLinks, "slow links", 4, false, milliseconds(500), seconds(10)},
     {FaultKind::kMendLinks, "all links are whole", 8, false, {}, {}},
     {FaultKind::kLeadersFall, "new leaders fall", 4, false, seconds(2), seconds(15)},
+    {FaultKind::kPromisesFall, "promises fall", 4, false, seconds(2), seconds(15)},
+    {FaultKind::kSyncError, "the disk refuses", 4, true, {}, {}},
+    {FaultKind::kFullDisk, "the disk is full", 3, true, seconds(1), seconds(8)},
+    {FaultKind::kRotLog, "the log rots", 0, true, milliseconds(1), seconds(4)},
 };
 
 const Row& RowOf(FaultKind kind) {
@@ -88,6 +92,10 @@ std::string Describe(const Fault& fault) {
 std::vector<Fault> DrawFaults(uint64_t seed, size_t hosts, base::Duration end) {
   base::Random random(seed * 2 + 1);
   std::vector<Fault> faults;
+  for (FaultKind theme : {FaultKind::kLeadersFall, FaultKind::kPromisesFall}) {
+    if (!random.Chance(0.35)) continue;
+    faults.push_back({theme, base::Duration(random.Below(1000)), end, 0, random.Next()});
+  }
   base::Duration at{};
   // Some runs are stormy, some nearly quiet.
   const base::Duration pause_max = random.Chance(0.2) ? seconds(10) : milliseconds(2500);

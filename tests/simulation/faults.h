@@ -32,7 +32,11 @@ enum class FaultKind {
   kFlap,
   kSlowLinks,
   kMendLinks,
-  kLeadersFall,  // for a while, new leaders come to grief in their first milliseconds
+  kLeadersFall,   // for a while, new leaders come to grief in their first milliseconds
+  kPromisesFall,  // for a while, members come to grief as they write a term or a vote
+  kSyncError,     // the next sync or write is refused
+  kFullDisk,
+  kRotLog,  // bits of the log turn over while the member is down
 };
 
 struct Fault {
@@ -48,7 +52,7 @@ struct Fault {
 
 std::string Describe(const Fault& fault);
 
-// In the order of their times, all before `end`.
+// In the order of their times, all before `end`. Some seeds have a theme that lasts all along.
 std::vector<Fault> DrawFaults(uint64_t seed, size_t hosts, base::Duration end);
 
 }  // namespace simulation

@@ -24,7 +24,7 @@ void Network::Send(size_t from, size_t to, std::string sent) {
   }
   if (cuts_[place] > 0 || random->Chance(settings_.loss)) return;
   // Most links are quick; some messages come much later, and so out of order or stale.
-  base::Duration delay = world_->RandomDelay(microseconds(100), milliseconds(4));
+  base::Duration delay = world_->RandomDelay(microseconds(100), settings_.delay_max);
   if (random->Chance(0.05)) delay = world_->RandomDelay(microseconds(1), settings_.slow_max);
   After(delay + delays_[place], to, bytes);
   if (settings_.duplication > 0 && random->Chance(settings_.duplication)) {

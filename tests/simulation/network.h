@@ -24,6 +24,7 @@ struct NetworkSettings {
   // Something of the last ten seconds comes again.
   double replay = 0;
   double bit_flip = 0;
+  base::Duration delay_max = std::chrono::milliseconds(4);
   // Of one message in twenty.
   base::Duration slow_max = std::chrono::milliseconds(8);
 };

@@ -2,6 +2,7 @@
 
 #include "tests/simulation/sim_node.h"
 
+#include <limits>
 #include <utility>
 
 #include "base/canary.h"
@@ -85,6 +86,16 @@ class SimNode::NetworkPort final : public raft::Transport {
   SimNode* const node_;
 };
 
+// States are not carried yet: the leader is told so, and tries again.
+class SimNode::SnapshotPort final : public raft::SnapshotTransport {
+ public:
+  void SendSnapshot(raft::NodeId,
+                    std::function<void(absl::StatusOr<raft::LogPosition>)> done) override {
+    done(absl::UnavailableError("no road for states"));
+  }
+  void Discard(uint64_t) override {}
+};
+
 SimNode::SimNode(raft::NodeId id, const Settings& settings, Surroundings surroundings)
     : id_(id),
       settings_(settings),
@@ -117,21 +128,19 @@ void SimNode::Start() {
   try {
     running_ = Load();
   } catch (const base::PowerLoss&) {
-    return LosePower(false);
+    return EndProcess("loses power at its start", true);
   } catch (const ProcessEnded& ended) {
-    Tell("ends at its start: " + ended.why);
-    return Kill();
+    return EndProcess("ends at its start: " + ended.why, false);
   }
-  if (running_) PlanRaft();
+  PlanRaft();
 }
 
 std::unique_ptr<SimNode::Running> SimNode::Load() {
   auto running = std::make_unique<Running>();
   raft::NodeStart start;
-  if (!LoadPromises(running.get()) || !LoadState(running.get()) ||
-      !LoadLog(running.get(), &start)) {
-    return nullptr;
-  }
+  LoadPromises(running.get());
+  LoadState(running.get());
+  LoadLog(running.get(), &start);
   start.hard_state = running->promises->hard_state();
   start.boot_count = running->promises->CountBoot();
   start.applied = running->machine->applied();
@@ -140,17 +149,19 @@ std::unique_ptr<SimNode::Running> SimNode::Load() {
   return running;
 }
 
-bool SimNode::LoadPromises(Running* running) {
+void SimNode::LoadPromises(Running* running) {
   auto meta = SimMeta::Open(&files_);
-  CHECK(meta.ok()) << meta.status();
+  if (!meta.ok()) {
+    if (!absl::IsDataLoss(meta.status())) throw ProcessEnded{meta.status().ToString()};
+    around_.checker->Fail(name() + ": " + meta.status().ToString());
+  }
   auto promises = store::Promises::Load(*std::move(meta));
   CHECK(promises.ok()) << promises.status();
   running->promises = *std::move(promises);
   durable_.hard_state = running->promises->hard_state();
-  return true;
 }
 
-bool SimNode::LoadState(Running* running) {
+void SimNode::LoadState(Running* running) {
   store::KvMachineOptions options;
   options.cluster_id = 1;
   options.member_id = id_.value();
@@ -160,10 +171,9 @@ bool SimNode::LoadState(Running* running) {
   CHECK(machine.ok()) << machine.status();
   running->machine =
       std::make_unique<SimMachine>(id_, *std::move(machine), world_->random(), around_.checker);
-  return true;
 }
 
-bool SimNode::LoadLog(Running* running, raft::NodeStart* start) {
+void SimNode::LoadLog(Running* running, raft::NodeStart* start) {
   const raft::LogPosition applied = running->machine->applied();
   store::RaftLogOptions options;
   options.directory = kLogDirectory;
@@ -174,21 +184,39 @@ bool SimNode::LoadLog(Running* running, raft::NodeStart* start) {
   options.on_refusal = [](const absl::Status& status) {
     throw ProcessEnded{"the disk refuses: " + std::string(status.message())};
   };
+  options.on_damage = [this, running](const std::string& damage) {
+    Tell("doubts itself: " + damage);
+    if (!damaged_) around_.checker->Fail("a log that only lost its unsynced tail: " + damage);
+    raft::HardState doubtful = running->promises->hard_state();
+    doubtful.doubtful = true;
+    running->promises->SaveHardState(doubtful);
+    durable_.hard_state = doubtful;
+    return absl::OkStatus();
+  };
   store::RaftLogContents contents;
   auto log = store::RaftLog::Open(&files_, options, &contents);
-  if (!log.ok()) {
-    around_.checker->Fail("a log that only lost its unsynced tail is refused: " +
-                          std::string(log.status().message()));
-    return false;
-  }
+  if (!log.ok()) throw ProcessEnded{log.status().ToString()};
   running->log = *std::move(log);
   if (world_->random()->Chance(0.5)) running->log->PrepareSegment().IgnoreError();
   NoteDurableLog(contents);
+  if (!durable_.Holds(applied) || applied.index < contents.base.index) {
+    BeginLogAnew(running, applied, &contents);
+  }
   start->log_base = contents.base;
   start->term_runs = std::move(contents.term_runs);
   start->last_index = contents.last_index;
   start->tail = std::move(contents.tail);
-  return true;
+}
+
+// All that the state holds was committed: the log goes on behind it (as server/storage.cc does).
+void SimNode::BeginLogAnew(Running* running, raft::LogPosition applied,
+                           store::RaftLogContents* contents) {
+  Tell("begins its log anew behind its state");
+  running->log->Restart(applied);
+  *contents = store::RaftLogContents();
+  contents->base = applied;
+  contents->last_index = applied.index;
+  NoteDurableLog(*contents);
 }
 
 // The log is durable as it was opened (store/raft_log.h).
@@ -210,6 +238,7 @@ void SimNode::BuildParts(Running* running, raft::NodeStart start) {
   running->observed_promises =
       std::make_unique<ObservedPromises>(running->promises.get(), &durable_);
   running->transport = std::make_unique<NetworkPort>(this);
+  running->snapshots = std::make_unique<SnapshotPort>();
   running->inbox =
       std::make_unique<raft::Inbox>(options.inbox_publishes_max, options.inbox_bytes_max);
   running->sender = std::make_unique<raft::Sender>(running->transport.get());
@@ -222,7 +251,8 @@ void SimNode::BuildParts(Running* running, raft::NodeStart start) {
       options, std::move(start),
       raft::Driver::Parts{running->inbox.get(), running->sender.get(), running->observed_log.get(),
                           running->log_writer.get(), running->applier.get(), &running->publishes,
-                          &running->answers, &running->reads, &running->fetches, nullptr},
+                          &running->answers, &running->reads, &running->fetches,
+                          running->snapshots.get()},
       clock_.Now(), nullptr);
   running->driver->set_trace([this](const std::string& line) { OnTrace(line); });
   running->driver->set_on_step([this](const raft::CoreView& before, const raft::Effects& effects) {
@@ -234,6 +264,11 @@ void SimNode::BuildParts(Running* running, raft::NodeStart start) {
 
 void SimNode::OnTrace(const std::string& line) {
   around_.timeline->Tell(line);
+  if (line.find("votes for") != std::string::npos || line.ends_with("becomes follower") ||
+      line.ends_with("becomes candidate")) {
+    around_.on_promise(this);
+  }
+  if (line.ends_with("is whole again")) damaged_ = false;
   if (line.ends_with("becomes leader")) around_.on_new_leader(this);
 }
 
@@ -284,8 +319,32 @@ void SimNode::ThawClock() {
   PlanRaft();
 }
 
+void SimNode::RefuseOneWrite() {
+  files_.set_on_operation([this](base::DiskOperation operation, const std::string&) {
+    if (operation == base::DiskOperation::kRead) return absl::OkStatus();
+    files_.set_on_operation(nullptr);
+    return absl::InternalError("EIO");
+  });
+}
+
+void SimNode::FillDisk(uint64_t bytes_left) {
+  files_.set_quota_bytes(files_.used_bytes() + bytes_left);
+}
+
+void SimNode::EmptyDisk() { files_.set_quota_bytes(std::numeric_limits<uint64_t>::max()); }
+
+void SimNode::RotLog(base::Random* random) {
+  const auto flips = files_.FlipBits(kLogDirectory, random->Chance(0.5) ? 0.01 : 0.2, random);
+  if (flips.empty()) return;
+  damaged_ = true;
+  Tell(std::to_string(flips.size()) + " bits of its log rot, the first in " + flips[0].path +
+       " at " + std::to_string(flips[0].offset));
+}
+
 void SimNode::Heal() {
   healed_ = true;
+  files_.set_on_operation(nullptr);
+  EmptyDisk();
   stalled_until_ = base::TimePoint::min();
   files_.LosePowerAfter(0);
   ThawClock();
@@ -336,8 +395,13 @@ void SimNode::RunTurn(void (SimNode::*turn)()) {
   }
 }
 
+base::Duration SimNode::TurnDelay(base::Duration low, base::Duration high) {
+  const bool slow = !healed_ && world_->random()->Chance(settings_.slow_turns);
+  return slow ? world_->RandomDelay(high, milliseconds(80)) : world_->RandomDelay(low, high);
+}
+
 void SimNode::PlanRaft() {
-  PlanTurn(world_->RandomDelay(microseconds(5), microseconds(200)), &running_->raft_planned,
+  PlanTurn(TurnDelay(microseconds(5), microseconds(200)), &running_->raft_planned,
            &SimNode::RaftTurn);
 }
 
@@ -350,7 +414,7 @@ void SimNode::PlanLog() {
 }
 
 void SimNode::PlanApply() {
-  PlanTurn(world_->RandomDelay(microseconds(20), milliseconds(2)), &running_->apply_planned,
+  PlanTurn(TurnDelay(microseconds(20), milliseconds(2)), &running_->apply_planned,
            &SimNode::ApplyTurn);
 }
 

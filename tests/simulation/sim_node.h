@@ -44,6 +44,8 @@ class SimNode {
     // How long a sync takes.
     base::Duration sync_min = std::chrono::microseconds(100);
     base::Duration sync_max = std::chrono::milliseconds(3);
+    // Now and then a thread has to wait for the processor.
+    double slow_turns = 0;
   };
   // What a node needs of the cluster around it.
   struct Surroundings {
@@ -55,6 +57,7 @@ class SimNode {
     // The disks of all members.
     std::function<Disks()> disks;
     std::function<void(SimNode*)> on_new_leader;
+    std::function<void(SimNode*)> on_promise;
   };
 
   SimNode(raft::NodeId id, const Settings& settings, Surroundings surroundings);
@@ -73,6 +76,15 @@ class SimNode {
   void ThawClock();
   // No write or sync ends before then.
   void StallDisk(base::TimePoint until) { stalled_until_ = until; }
+  // The disk refuses the next write or sync.
+  void RefuseOneWrite();
+  // No more than so many further bytes find room until EmptyDisk.
+  void FillDisk(uint64_t bytes_left);
+  void EmptyDisk();
+  // Bits of the log turn over. Requires: it does not run.
+  void RotLog(base::Random* random);
+  // Its log may hold less than it acknowledged.
+  bool damaged() const { return damaged_; }
   // No more faults from here on.
   void Heal();
 
@@ -93,6 +105,7 @@ class SimNode {
   class ObservedLog;
   class ObservedPromises;
   class NetworkPort;
+  class SnapshotPort;
   // All that dies with the process.
   struct Running {
     std::unique_ptr<store::Promises> promises;
@@ -100,6 +113,7 @@ class SimNode {
     std::unique_ptr<store::RaftLog> log;
     std::unique_ptr<ObservedLog> observed_log;
     std::unique_ptr<NetworkPort> transport;
+    std::unique_ptr<SnapshotPort> snapshots;
     std::unique_ptr<SimMachine> machine;
     std::unique_ptr<raft::Inbox> inbox;
     std::unique_ptr<raft::Sender> sender;
@@ -119,10 +133,10 @@ class SimNode {
 
   raft::NodeOptions Options() const;
   std::unique_ptr<Running> Load();
-  // Each says whether it could.
-  bool LoadPromises(Running* running);
-  bool LoadState(Running* running);
-  bool LoadLog(Running* running, raft::NodeStart* start);
+  void LoadPromises(Running* running);
+  void LoadState(Running* running);
+  void LoadLog(Running* running, raft::NodeStart* start);
+  void BeginLogAnew(Running* running, raft::LogPosition applied, store::RaftLogContents* contents);
   void NoteDurableLog(const store::RaftLogContents& contents);
   void BuildParts(Running* running, raft::NodeStart start);
   void OnTrace(const std::string& line);
@@ -136,6 +150,7 @@ class SimNode {
   void ApplyTurn();
   // Runs `turn`, in which the process may come to its end.
   void RunTurn(void (SimNode::*turn)());
+  base::Duration TurnDelay(base::Duration low, base::Duration high);
   void EndProcess(const std::string& why, bool power_goes);
   // Runs `turn` after `delay` if this life of the process still lasts.
   void PlanTurn(base::Duration delay, bool* planned, void (SimNode::*turn)());
@@ -151,6 +166,7 @@ class SimNode {
   std::shared_ptr<store::MemoryDisk> state_disk_ = std::make_shared<store::MemoryDisk>();
   DurableLog durable_;
   base::TimePoint stalled_until_ = base::TimePoint::min();
+  bool damaged_ = false;
   bool healed_ = false;
 
   std::unique_ptr<Running> running_;

@@ -39,6 +39,8 @@ NetworkSettings DrawNetwork(base::Random* random) {
   settings.replay = random->Chance(0.5) ? 0 : 0.01;
   settings.bit_flip = random->Chance(0.7) ? 0 : 0.002;
   settings.slow_max = random->Chance(0.3) ? milliseconds(400) : milliseconds(8);
+  // So far apart that elections meet.
+  if (random->Chance(0.15)) settings.delay_max = milliseconds(random->Between(50, 300));
   return settings;
 }
 
@@ -51,6 +53,7 @@ SimNode::Settings DrawNode(base::Random* random, size_t voters) {
   // One entry a message, few under way: what lies between two entries is seen on the network.
   if (random->Chance(0.5)) settings.append_bytes_max = 1;
   if (random->Chance(0.5)) settings.in_flight_messages_max = random->Between(1, 4);
+  if (random->Chance(0.4)) settings.slow_turns = 0.02;
   return settings;
 }
 
@@ -111,7 +114,8 @@ void Simulation::BuildNodes(size_t members) {
                                  for (const auto& node : nodes_) disks[node->id()] = &node->disk();
                                  return disks;
                                },
-                               [this](SimNode* node) { faults_->OnNewLeader(node); }};
+                               [this](SimNode* node) { faults_->OnNewLeader(node); },
+                               [this](SimNode* node) { faults_->OnPromise(node); }};
   for (uint64_t id = 1; id <= members; ++id) {
     SimNode::Settings settings = common;
     if (clocks_drift) settings.drift = (static_cast<double>(random->Below(201)) - 100) / 1000;
