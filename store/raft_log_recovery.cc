@@ -227,7 +227,9 @@ void RaftLogRecovery::ReadEnd(std::string_view bytes) {
       DecodeBatchHeader(segment.generation, bytes.substr(offset));
   if (header) {
     const std::string_view there = bytes.substr(offset, header->padded_bytes());
-    const uint64_t missing = (header->padded_bytes() - there.size()) / kSectorBytes;
+    // A full disk ends a write anywhere: a sector that is there in part is missing.
+    const uint64_t missing =
+        (header->padded_bytes() - there.size() + kSectorBytes - 1) / kSectorBytes;
     if (CountZeroSectors(there) + missing > header->zero_sectors) return;
   }
   Damaged(segment.path, offset,
