@@ -2,6 +2,8 @@
 
 #include "server/errors.h"
 
+#include <optional>
+
 #include "glog/logging.h"
 #include "store/errors.h"
 
@@ -67,7 +69,8 @@ const Row& RowOf(WireError error) {
   return row;
 }
 
-WireError Named(store::Error error) {
+// Nothing if the store's own code and text are what goes on the wire.
+std::optional<WireError> Named(store::Error error) {
   switch (error) {
     case store::Error::kCompacted:
       return WireError::kCompacted;
@@ -86,13 +89,17 @@ WireError Named(store::Error error) {
     case store::Error::kCorrupt:
       return WireError::kCorrupt;
     case store::Error::kAnswerTooLarge:
-      break;  // its own text goes on the wire
+    case store::Error::kMemberExists:
+    case store::Error::kPeerUrlExists:
+    case store::Error::kMemberNotFound:
+    case store::Error::kMemberNotLearner:
+    case store::Error::kMemberBound:
+      break;  // their own texts go on the wire
     case store::Error::kUnknownRequest:
     case store::Error::kUndecodable:
       return WireError::kUnknownMethod;
   }
-  LOG(FATAL) << "no such store error: " << static_cast<int>(error);
-  return WireError::kCorrupt;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -107,9 +114,9 @@ bool MayRetryWrite(WireError error) { return RowOf(error).retry_write; }
 absl::Status FromStore(const absl::Status& status) {
   const auto named = store::ErrorOf(status);
   if (!named.has_value()) return status;
-  // It says how much is too much and, of a write, that it was applied; etcd has no such row.
-  if (*named == store::Error::kAnswerTooLarge) return {status.code(), status.message()};
-  return ErrorStatus(Named(*named));
+  // One that says how much is too much has no row in etcd's table.
+  const std::optional<WireError> wire = Named(*named);
+  return wire.has_value() ? ErrorStatus(*wire) : absl::Status(status.code(), status.message());
 }
 
 absl::Status FromPublish(raft::PublishOutcome::Kind kind, bool leader_lost_meanwhile) {

@@ -6,13 +6,13 @@ namespace server {
 
 std::vector<membershippb::Member> MachineState::members() const {
   std::vector<membershippb::Member> members;
-  for (const store::MemberAttributes& attributes : machine_->members()) {
+  for (const store::Member& known : machine_->membership().members) {
     membershippb::Member& member = members.emplace_back();
-    member.set_id(attributes.id);
-    member.mutable_member_attributes()->set_name(attributes.name);
-    for (const std::string& url : attributes.client_urls) {
-      member.mutable_member_attributes()->add_client_urls(url);
-    }
+    member.set_id(known.id());
+    member.mutable_raft_attributes()->set_is_learner(known.is_learner());
+    *member.mutable_raft_attributes()->mutable_peer_urls() = known.peer_urls();
+    member.mutable_member_attributes()->set_name(known.name());
+    *member.mutable_member_attributes()->mutable_client_urls() = known.client_urls();
   }
   return members;
 }

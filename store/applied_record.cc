@@ -7,7 +7,7 @@
 namespace store {
 namespace {
 
-constexpr size_t kBytes = 6 * 8 + 4;
+constexpr size_t kBytes = 9 * 8;
 
 }  // namespace
 
@@ -20,7 +20,9 @@ std::string EncodeAppliedRecord(const AppliedRecord& record) {
   AppendFixed64(&bytes, static_cast<uint64_t>(record.compact_revision));
   AppendFixed64(&bytes, static_cast<uint64_t>(record.compacted_at));
   AppendFixed64(&bytes, static_cast<uint64_t>(record.live_bytes));
-  AppendFixed32(&bytes, record.state_hash);
+  AppendFixed64(&bytes, record.state_hash);
+  AppendFixed64(&bytes, record.digest.index.value());
+  AppendFixed64(&bytes, record.digest.hash);
   return bytes;
 }
 
@@ -34,7 +36,9 @@ absl::StatusOr<AppliedRecord> DecodeAppliedRecord(std::string_view bytes) {
   record.compact_revision = static_cast<int64_t>(DecodeFixed64(at + 24));
   record.compacted_at = static_cast<int64_t>(DecodeFixed64(at + 32));
   record.live_bytes = static_cast<int64_t>(DecodeFixed64(at + 40));
-  record.state_hash = DecodeFixed32(at + 48);
+  record.state_hash = DecodeFixed64(at + 48);
+  record.digest.index = raft::Index(DecodeFixed64(at + 56));
+  record.digest.hash = DecodeFixed64(at + 64);
   return record;
 }
 

@@ -3,7 +3,8 @@
 // applied_record.h: how far the state has come, one record that is part of every batch.
 //
 // Family `applied`, name "position":
-//   | index 8 | term 8 | revision 8 | compact revision 8 | compacted at 8 | live bytes 8 | hash 4 |
+//   | index 8 | term 8 | revision 8 | compact revision 8 | compacted at 8 | live bytes 8 | hash 8 |
+//   | digest index 8 | digest hash 8 |
 
 #pragma once
 
@@ -30,8 +31,10 @@ struct AppliedRecord {
   int64_t compacted_at = 0;
   // Keys and values of the live datums.
   int64_t live_bytes = 0;
-  // Checksum of every change since the store was empty: equal on members at the same index.
-  uint32_t state_hash = 0;
+  // Of all that was applied since the store was empty: equal on members at the same index.
+  uint64_t state_hash = 0;
+  // What it was at the newest multiple of raft::kDigestInterval.
+  raft::StateDigest digest;
 
   friend bool operator==(const AppliedRecord&, const AppliedRecord&) = default;
 };

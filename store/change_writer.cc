@@ -3,7 +3,6 @@
 #include "store/change_writer.h"
 
 #include "base/canary.h"
-#include "base/crc32c.h"
 #include "base/status.h"
 #include "glog/logging.h"
 
@@ -103,8 +102,6 @@ std::string_view ChangeWriter::Record(Revision revision, const Change& change, c
   char* const encoded = pending_->Allocate(bytes);
   EncodeChange(encoded, change);
   pending_->Put(Family::kRevision, own_revision, {encoded, bytes});
-  numbers_->state_hash = base::Crc32c(own_revision, numbers_->state_hash);
-  numbers_->state_hash = base::Crc32c({encoded, bytes}, numbers_->state_hash);
   const bool keeps = !base::Planted("replaced-version-not-kept");
   if (keeps && prior.exists && prior.datum.mod_revision.main <= numbers_->compact_revision) {
     pending_->Put(Family::kKept, own_revision, pending_->Copy(prior.bytes));

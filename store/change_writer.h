@@ -35,7 +35,7 @@ struct Prior {
 
 class ChangeWriter {
  public:
-  // Both must outlive this. Revision, live bytes and hash of `numbers` move with the changes.
+  // Both must outlive this. Revision and live bytes of `numbers` move with the changes.
   ChangeWriter(PendingWrites* pending, AppliedRecord* numbers)
       : pending_(pending), numbers_(numbers) {}
 

@@ -4,65 +4,133 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
-#include "proto/etcd/membership.pb.h"
+#include "absl/functional/function_ref.h"
+#include "base/status.h"
+#include "glog/logging.h"
 #include "store/keys.h"
 
 namespace store {
 namespace {
 
 constexpr std::string_view kMemberPrefix = "member/";
+constexpr std::string_view kRemovedPrefix = "removed/";
+constexpr std::string_view kConfigurationName = "configuration";
 constexpr std::string_view kAlarmPrefix = "alarm/";
 
-std::string MemberKey(uint64_t id) {
-  std::string key(kMemberPrefix);
+std::string KeyOf(std::string_view prefix, uint64_t id) {
+  std::string key(prefix);
   AppendFixed64(&key, id);
   return key;
 }
 
 std::string AlarmKey(Alarm alarm) {
-  std::string key(kAlarmPrefix);
-  AppendFixed64(&key, alarm.member_id);
+  std::string key = KeyOf(kAlarmPrefix, alarm.member_id);
   key.push_back(static_cast<char>(alarm.kind));
   return key;
+}
+
+// Calls with what follows the prefix in each key, and with the value.
+absl::Status ForEach(const Reader& state, std::string_view prefix,
+                     absl::FunctionRef<absl::Status(std::string_view, std::string_view)> visit) {
+  const std::unique_ptr<Cursor> cursor = state.NewCursor(Family::kApplied, {});
+  for (cursor->Seek(prefix); cursor->Valid(); cursor->Next()) {
+    if (!cursor->key().starts_with(prefix)) break;
+    RETURN_IF_ERROR(visit(cursor->key().substr(prefix.size()), cursor->value()));
+  }
+  return cursor->status();
 }
 
 }  // namespace
 
 absl::Status ClusterRecord::Load(const Reader& state) {
   std::lock_guard<std::mutex> lock(mutex_);
-  const std::unique_ptr<Cursor> cursor = state.NewCursor(Family::kApplied, {});
-  for (cursor->Seek(kAlarmPrefix); cursor->Valid(); cursor->Next()) {
-    if (!cursor->key().starts_with(kAlarmPrefix)) break;
-    const std::string_view rest = cursor->key().substr(kAlarmPrefix.size());
-    if (rest.size() != 9) return absl::DataLossError("an alarm's record has a wrong length");
-    alarms_.insert({DecodeFixed64(rest.data()), static_cast<AlarmKind>(rest[8])});
-  }
-  for (cursor->Seek(kMemberPrefix); cursor->Valid(); cursor->Next()) {
-    if (!cursor->key().starts_with(kMemberPrefix)) break;
-    const std::string_view rest = cursor->key().substr(kMemberPrefix.size());
-    membershippb::Attributes stored;
-    const std::string_view value = cursor->value();
-    if (rest.size() != 8 || !stored.ParseFromArray(value.data(), static_cast<int>(value.size()))) {
-      return absl::DataLossError("a member's record cannot be read");
-    }
-    MemberAttributes& member = members_[DecodeFixed64(rest.data())];
-    member.id = DecodeFixed64(rest.data());
-    member.name = stored.name();
-    member.client_urls.assign(stored.client_urls().begin(), stored.client_urls().end());
-  }
-  return cursor->status();
+  members_.clear();
+  removed_.clear();
+  alarms_.clear();
+  configuration_ = raft::Configuration();
+  configuration_index_ = raft::Index();
+  RETURN_IF_ERROR(LoadMembers(state));
+  RETURN_IF_ERROR(LoadAlarms(state));
+  return LoadConfiguration(state);
 }
 
-void ClusterRecord::SetMember(MemberAttributes attributes, PendingWrites* pending) {
-  membershippb::Attributes stored;
-  stored.set_name(attributes.name);
-  for (const std::string& url : attributes.client_urls) stored.add_client_urls(url);
-  pending->Put(Family::kApplied, pending->Copy(MemberKey(attributes.id)),
-               pending->Copy(stored.SerializeAsString()));
+absl::Status ClusterRecord::LoadMembers(const Reader& state) {
+  RETURN_IF_ERROR(ForEach(state, kMemberPrefix, [&](std::string_view rest, std::string_view value) {
+    Member member;
+    if (rest.size() != 8 || !member.ParseFromArray(value.data(), static_cast<int>(value.size())) ||
+        member.id() != DecodeFixed64(rest.data())) {
+      return absl::DataLossError("a member's record cannot be read");
+    }
+    members_[member.id()] = std::move(member);
+    return absl::OkStatus();
+  }));
+  return ForEach(state, kRemovedPrefix, [&](std::string_view rest, std::string_view) {
+    if (rest.size() != 8) return absl::DataLossError("a removed member's record is damaged");
+    removed_.insert(DecodeFixed64(rest.data()));
+    return absl::OkStatus();
+  });
+}
+
+absl::Status ClusterRecord::LoadAlarms(const Reader& state) {
+  return ForEach(state, kAlarmPrefix, [&](std::string_view rest, std::string_view) {
+    if (rest.size() != 9) return absl::DataLossError("an alarm's record has a wrong length");
+    alarms_.insert({DecodeFixed64(rest.data()), static_cast<AlarmKind>(rest[8])});
+    return absl::OkStatus();
+  });
+}
+
+absl::Status ClusterRecord::LoadConfiguration(const Reader& state) {
+  absl::Status decoded;
+  const auto on_record = [&](std::string_view bytes) {
+    const auto command =
+        bytes.size() < 8 ? std::nullopt : raft::DecodeConfigurationCommand(bytes.substr(8));
+    if (!command) {
+      decoded = absl::DataLossError("the configuration's record cannot be read");
+      return;
+    }
+    configuration_ = command->configuration;
+    configuration_index_ = raft::Index(DecodeFixed64(bytes.data()));
+  };
+  RETURN_IF_ERROR(state.Get(Family::kApplied, kConfigurationName, on_record).status());
+  return decoded;
+}
+
+void ClusterRecord::TakeFrom(ClusterRecord* other) {
+  std::scoped_lock lock(mutex_, other->mutex_);
+  members_ = std::move(other->members_);
+  removed_ = std::move(other->removed_);
+  configuration_ = std::move(other->configuration_);
+  configuration_index_ = other->configuration_index_;
+  alarms_ = std::move(other->alarms_);
+}
+
+void ClusterRecord::SetConfiguration(const raft::Configuration& configuration, raft::Index index,
+                                     PendingWrites* pending) {
+  std::string record;
+  AppendFixed64(&record, index.value());
+  record += raft::EncodeConfigurationCommand(configuration, "");
+  pending->Put(Family::kApplied, kConfigurationName, pending->Copy(record));
   std::lock_guard<std::mutex> lock(mutex_);
-  const uint64_t id = attributes.id;
-  members_[id] = std::move(attributes);
+  configuration_ = configuration;
+  configuration_index_ = index;
+}
+
+void ClusterRecord::SetMember(Member member, PendingWrites* pending) {
+  const uint64_t id = member.id();
+  pending->Put(Family::kApplied, pending->Copy(KeyOf(kMemberPrefix, id)),
+               pending->Copy(member.SerializeAsString()));
+  std::lock_guard<std::mutex> lock(mutex_);
+  members_[id] = std::move(member);
+}
+
+void ClusterRecord::RemoveMember(uint64_t id, PendingWrites* pending) {
+  pending->Delete(Family::kApplied, pending->Copy(KeyOf(kMemberPrefix, id)));
+  pending->Put(Family::kApplied, pending->Copy(KeyOf(kRemovedPrefix, id)), {});
+  std::lock_guard<std::mutex> lock(mutex_);
+  CHECK_EQ(members_.erase(id), 1u) << id;
+  removed_.insert(id);
 }
 
 bool ClusterRecord::Raise(Alarm alarm, PendingWrites* pending) {
@@ -79,11 +147,26 @@ bool ClusterRecord::Disarm(Alarm alarm, PendingWrites* pending) {
   return true;
 }
 
-std::vector<MemberAttributes> ClusterRecord::members() const {
+Membership ClusterRecord::membership() const {
   std::lock_guard<std::mutex> lock(mutex_);
-  std::vector<MemberAttributes> members;
-  for (const auto& [id, member] : members_) members.push_back(member);
-  return members;
+  Membership membership;
+  for (const auto& [id, member] : members_) membership.members.push_back(member);
+  membership.removed = removed_;
+  membership.configuration = configuration_;
+  membership.index = configuration_index_;
+  return membership;
+}
+
+std::optional<Member> ClusterRecord::member(uint64_t id) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = members_.find(id);
+  if (found == members_.end()) return std::nullopt;
+  return found->second;
+}
+
+bool ClusterRecord::WasRemoved(uint64_t id) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return removed_.contains(id);
 }
 
 std::vector<Alarm> ClusterRecord::alarms(AlarmKind kind) const {

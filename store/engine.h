@@ -9,8 +9,9 @@
 // After a crash the engine stands at a flush it has finished: every batch up to some batch, whole,
 // in all families alike, and none after it. The Raft log writes the rest again.
 // Threads: any may read, write, flush and drop; writers must not race for the same key.
-// Errors:  a write or flush that fails ends the process (DESIGN.md, rule 5); a read that fails
-//          returns its status.
+// Errors:  a write or flush that the disk refuses ends the process (DESIGN.md, rule 5). What was
+//          once written and is not there, or not the same, is DataLoss: a read that meets it
+//          returns that, and the engine is of no use from then on (damage()).
 
 #pragma once
 
@@ -88,14 +89,22 @@ struct WriteOperation {
 class Engine : public Reader {
  public:
   // Applies `operations` in their order, all or none of them. Not durable before a flush.
+  // Does nothing once there is damage.
   virtual void Write(std::span<const WriteOperation> operations) = 0;
 
   // The state as it is now, unmoved by later writes. Drops do reach into it.
   // May outlive the engine object, not the directory.
   virtual std::shared_ptr<const Reader> NewView() const = 0;
 
-  // Promises: what was written before survives a crash from here on.
+  // Promises: what was written before survives a crash from here on, unless there is damage.
   virtual void Flush() = 0;
+
+  // DataLoss once a write, a flush or work in the background has met it. Reads do not set it.
+  virtual absl::Status damage() const = 0;
+
+  // Another engine takes its place: work in the background ends, flushes do nothing, and its files
+  // may go. Views and cursors that are there may still be read.
+  virtual void Retire() = 0;
 
   // As Get, of what would be there if the process ended now.
   virtual absl::StatusOr<bool> GetPersisted(Family family, std::string_view key,

@@ -44,6 +44,18 @@ Text TextOf(Error error) {
       return {absl::StatusCode::kInternal, "the command's bytes are no request"};
     case Error::kAnswerTooLarge:
       return {absl::StatusCode::kResourceExhausted, "datum: the answer is larger than max"};
+    case Error::kMemberExists:
+      return {absl::StatusCode::kFailedPrecondition, "etcdserver: member ID already exist"};
+    case Error::kPeerUrlExists:
+      return {absl::StatusCode::kFailedPrecondition, "etcdserver: Peer URLs already exists"};
+    case Error::kMemberNotFound:
+      return {absl::StatusCode::kNotFound, "etcdserver: member not found"};
+    case Error::kMemberNotLearner:
+      return {absl::StatusCode::kFailedPrecondition,
+              "etcdserver: can only promote a learner member"};
+    case Error::kMemberBound:
+      return {absl::StatusCode::kFailedPrecondition,
+              "datum: the member was started with another data directory"};
   }
   LOG(FATAL) << "no such error: " << static_cast<int>(error);
   return {};

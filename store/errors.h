@@ -28,8 +28,15 @@ enum class Error : uint8_t {
   kUndecodable,
   // Alone among these it does not say that nothing was written: only the answer is missing.
   kAnswerTooLarge,
+  // The id is or was a member's.
+  kMemberExists,
+  kPeerUrlExists,
+  kMemberNotFound,
+  kMemberNotLearner,
+  // The member lives in another data directory.
+  kMemberBound,
 };
-inline constexpr int kErrorCount = 11;
+inline constexpr int kErrorCount = 16;
 
 absl::Status ErrorStatus(Error error);
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "base/canary.h"
 #include "base/status.h"
 #include "glog/logging.h"
@@ -12,8 +13,14 @@
 #include "store/command.h"
 #include "store/errors.h"
 #include "store/key_space.h"
+#include "store/lease.h"
+#include "store/membership_applier.h"
+#include "store/memory_engine.h"
 #include "store/operations.h"
+#include "store/pending_writes.h"
 #include "store/range.h"
+#include "store/request_applier.h"
+#include "store/state_hash.h"
 #include "store/txn.h"
 
 namespace store {
@@ -29,6 +36,19 @@ absl::StatusOr<int64_t> LoadDroppedTo(const Engine& engine) {
                    }));
   VLOG(1) << (found ? "dropped to revision " : "never dropped, ") << dropped_to;
   return dropped_to;
+}
+
+absl::StatusOr<AppliedRecord> DecodeFound(absl::FunctionRef<absl::StatusOr<bool>(OnValue)> get) {
+  AppliedRecord numbers;
+  absl::Status decoded;
+  const auto on_value = [&](std::string_view bytes) {
+    auto record = DecodeAppliedRecord(bytes);
+    decoded = record.status();
+    if (record.ok()) numbers = *record;
+  };
+  RETURN_IF_ERROR(get(on_value).status());
+  RETURN_IF_ERROR(decoded);
+  return numbers;
 }
 
 void FillHeader(const KvMachineOptions& options, int64_t revision, uint64_t raft_term,
@@ -47,100 +67,245 @@ bool DecodeCommand(std::string_view bytes, etcdserverpb::InternalRaftRequest* re
   return request->ParseFromCodedStream(&stream) && stream.ConsumedEntireMessage();
 }
 
+// What apply writes there is the same on every member. In the other families it writes the same
+// again, or what depends on how far a compaction's background work has come.
+bool IsHashed(Family family) {
+  return family == Family::kRevision || family == Family::kLease || family == Family::kLeaseKey ||
+         family == Family::kAuth || family == Family::kApplied;
+}
+
+// The newest records of changes, which reads in the past follow.
+History NewestHistory(const View& view) {
+  return {view.backing->engine.get(), view.backing->compaction.dropped_to()};
+}
+
+absl::Status LostError() {
+  return absl::UnavailableError(
+      "datum: the state of this member is damaged and is being rebuilt from its peers");
+}
+
 }  // namespace
 
-KvMachine::KvMachine(std::unique_ptr<Engine> engine, const KvMachineOptions& options,
-                     const AppliedRecord& numbers, int64_t dropped_to)
-    : options_(options),
-      engine_(std::move(engine)),
-      cache_(std::make_unique<DatumCache>(options.datum_cache_bytes)),
-      compaction_(std::make_unique<Compaction>(engine_.get(), dropped_to)),
-      numbers_(numbers),
-      newest_(engine_.get(), cache_.get(), numbers.revision),
-      pending_(&newest_),
-      applier_({options.cluster_id, options.member_id}, options.answer_bytes_max, &pending_,
-               History(&pending_, compaction_->dropped_to()), &numbers_, &leases_, &cluster_) {}
+struct KvMachine::Workbench {
+  Workbench(std::shared_ptr<Backing> kept_in, const KvMachineOptions& options,
+            const AppliedRecord& found, ClusterRecord* cluster)
+      : backing(std::move(kept_in)),
+        numbers(found),
+        newest(backing->engine.get(), &backing->cache, numbers.revision),
+        pending(&newest),
+        requests({options.cluster_id, options.member_id}, options.answer_bytes_max, &pending,
+                 History(&pending, backing->compaction.dropped_to()), &numbers, &leases, cluster),
+        memberships({options.cluster_id, options.member_id}, &pending, cluster) {}
+
+  const std::shared_ptr<Backing> backing;
+  AppliedRecord numbers;
+  LeaseTable leases;
+  CachedReader newest;
+  PendingWrites pending;
+  RequestApplier requests;
+  MembershipApplier memberships;
+  etcdserverpb::InternalRaftRequest request;
+};
+
+KvMachine::KvMachine(const KvMachineOptions& options) : options_(options) {}
 
 KvMachine::~KvMachine() = default;
 
 absl::StatusOr<std::unique_ptr<KvMachine>> KvMachine::Open(std::unique_ptr<Engine> engine,
                                                            const KvMachineOptions& options) {
-  AppliedRecord numbers;
-  absl::Status decoded;
-  RETURN_IF_ERROR(engine
-                      ->Get(Family::kApplied, kPositionName,
-                            [&](std::string_view bytes) {
-                              auto record = DecodeAppliedRecord(bytes);
-                              decoded = record.status();
-                              if (record.ok()) numbers = *record;
-                            })
-                      .status());
-  RETURN_IF_ERROR(decoded);
-  ASSIGN_OR_RETURN(const int64_t dropped_to, LoadDroppedTo(*engine));
-  std::unique_ptr<KvMachine> machine(
-      new KvMachine(std::move(engine), options, numbers, dropped_to));
-  RETURN_IF_ERROR(machine->leases_.Load(*machine->engine_));
-  RETURN_IF_ERROR(machine->cluster_.Load(*machine->engine_));
-  if (numbers.compact_revision > dropped_to) {
-    machine->compaction_->Request(numbers.compact_revision, numbers.compacted_at);
-  }
-  machine->Publish(std::make_shared<View>(View{machine->engine_->NewView(), numbers}));
+  std::unique_ptr<KvMachine> machine(new KvMachine(options));
+  RETURN_IF_ERROR(machine->Load(std::move(engine)));
   return machine;
 }
+
+std::unique_ptr<KvMachine> KvMachine::OpenLost(const KvMachineOptions& options) {
+  auto machine =
+      Open(std::make_unique<MemoryEngine>(std::make_shared<MemoryDisk>()), options).value();
+  machine->lost_.store(true);
+  return machine;
+}
+
+absl::Status KvMachine::Load(std::unique_ptr<Engine> engine) {
+  ASSIGN_OR_RETURN(const AppliedRecord numbers, DecodeFound([&](OnValue on_value) {
+                     return engine->Get(Family::kApplied, kPositionName, on_value);
+                   }));
+  ASSIGN_OR_RETURN(const int64_t dropped_to, LoadDroppedTo(*engine));
+  auto backing =
+      std::make_shared<Backing>(std::move(engine), options_.datum_cache_bytes, dropped_to);
+  auto bench = std::make_unique<Workbench>(backing, options_, numbers, &cluster_);
+  RETURN_IF_ERROR(bench->leases.Load(*backing->engine));
+  ClusterRecord cluster;
+  RETURN_IF_ERROR(cluster.Load(*backing->engine));
+  if (numbers.compact_revision > dropped_to) {
+    backing->compaction.Request(numbers.compact_revision, numbers.compacted_at);
+  }
+  // From here on nothing fails.
+  cluster_.TakeFrom(&cluster);
+  bench_ = std::move(bench);
+  auto view = std::make_shared<const View>(View{backing, backing->engine->NewView(), numbers});
+  std::lock_guard<std::mutex> lock(view_mutex_);
+  view_.swap(view);
+  lost_.store(false, std::memory_order_release);
+  return absl::OkStatus();
+}
+
+absl::Status KvMachine::Install(std::unique_ptr<Engine> engine) {
+  const raft::LogPosition old_position = applied();
+  const std::shared_ptr<Backing> old = bench_->backing;
+  ASSIGN_OR_RETURN(const AppliedRecord numbers, DecodeFound([&](OnValue on_value) {
+                     return engine->Get(Family::kApplied, kPositionName, on_value);
+                   }));
+  if (!lost() && numbers.applied.index < old_position.index) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("a state at entry ", numbers.applied.index.value(),
+                     " cannot take the place of one at entry ", old_position.index.value()));
+  }
+  RETURN_IF_ERROR(Load(std::move(engine)));
+  unflushed_bytes_.store(0, std::memory_order_relaxed);
+  unflushed_entries_.store(0, std::memory_order_relaxed);
+  old->engine->Retire();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<raft::InstalledState> KvMachine::Install(uint64_t staged) {
+  if (!take_staged_) return absl::UnimplementedError("nothing is staged for this machine");
+  ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, take_staged_(staged));
+  RETURN_IF_ERROR(Install(std::move(engine)));
+  const Membership membership = cluster_.membership();
+  return raft::InstalledState{applied(), membership.configuration, membership.index};
+}
+
+void KvMachine::DeclareLost(const absl::Status& why) const { DeclareLost(why, nullptr); }
+
+void KvMachine::DeclareLost(const absl::Status& why, const Backing* met_in) const {
+  {
+    std::lock_guard<std::mutex> lock(view_mutex_);
+    if (met_in != nullptr && view_->backing.get() != met_in) return;
+    if (lost_.exchange(true, std::memory_order_acq_rel)) return;
+  }
+  LOG(ERROR) << "the state of this member is lost: " << why;
+  if (on_damage_) on_damage_(why);
+}
+
+absl::Status KvMachine::Checked(absl::Status status, const Backing& met_in) const {
+  // kCorrupt, the alarm's, says nothing of this member.
+  if (absl::IsDataLoss(status) && !ErrorOf(status).has_value()) DeclareLost(status, &met_in);
+  return status;
+}
+
+absl::Status KvMachine::CheckNotLost() const { return lost() ? LostError() : absl::OkStatus(); }
 
 void KvMachine::Apply(std::span<const raft::ApplyItem> items,
                       std::vector<raft::ApplyResult>* results) {
   results->clear();
   results->resize(items.size());
-  uint64_t bytes = 0;
-  const int64_t compact_revision = numbers_.compact_revision;
-  for (size_t i = 0; i < items.size(); ++i) {
-    const raft::Entry& entry = *items[i].entry;
-    CHECK_EQ(entry.index, numbers_.applied.index + 1) << "entries must come without gaps";
-    raft::ApplyResult& result = (*results)[i];
-    if (entry.kind == raft::EntryKind::kCommand) {
-      result.status = ApplyEntry(items[i], items[i].response_wanted ? &result.response : nullptr);
-      if (!result.status.ok()) {
-        if (!ErrorOf(result.status).has_value()) {
-          LOG(FATAL) << "cannot apply entry " << entry.position() << ": " << result.status;
-        }
-        result.response.clear();
-      }
-    }
-    numbers_.applied = entry.position();
-    bytes += entry.command.size();
-  }
   if (items.empty()) return;
-  Commit();
-  if (numbers_.compact_revision != compact_revision) {
-    compaction_->Request(numbers_.compact_revision, numbers_.compacted_at);
+  const int64_t compact_revision = bench_->numbers.compact_revision;
+  if (lost() || !ApplyItems(items, results) || !Commit()) {
+    // What was applied before in this batch is gone with it.
+    results->assign(items.size(), raft::ApplyResult{LostError(), ""});
+    return;
   }
+  if (bench_->numbers.compact_revision != compact_revision) {
+    bench_->backing->compaction.Request(bench_->numbers.compact_revision,
+                                        bench_->numbers.compacted_at);
+  }
+  uint64_t bytes = 0;
+  for (const raft::ApplyItem& item : items) bytes += item.entry->command.size();
   unflushed_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   unflushed_entries_.fetch_add(items.size(), std::memory_order_relaxed);
 }
 
+bool KvMachine::ApplyItems(std::span<const raft::ApplyItem> items,
+                           std::vector<raft::ApplyResult>* results) {
+  AppliedRecord& numbers = bench_->numbers;
+  for (size_t i = 0; i < items.size(); ++i) {
+    const raft::Entry& entry = *items[i].entry;
+    CHECK_EQ(entry.index, numbers.applied.index + 1) << "entries must come without gaps";
+    raft::ApplyResult& result = (*results)[i];
+    const size_t first_operation = bench_->pending.operations().size();
+    result.status = ApplyEntry(items[i], items[i].response_wanted ? &result.response : nullptr);
+    if (!result.status.ok()) {
+      if (!ErrorOf(result.status).has_value()) {
+        if (!absl::IsDataLoss(result.status)) {
+          LOG(FATAL) << "cannot apply entry " << entry.position() << ": " << result.status;
+        }
+        DeclareLost(result.status);
+        return false;
+      }
+      result.response.clear();
+    }
+    numbers.applied = entry.position();
+    ChainHash(entry, result.status, first_operation);
+  }
+  return true;
+}
+
 absl::Status KvMachine::ApplyEntry(const raft::ApplyItem& item, std::string* response) {
   const raft::Entry& entry = *item.entry;
-  request_.Clear();
-  if (!DecodeCommand(entry.command, &request_)) {
+  switch (entry.kind) {
+    case raft::EntryKind::kLeaderStart:
+      return absl::OkStatus();
+    case raft::EntryKind::kConfiguration:
+      return bench_->memberships.Apply(entry, response);
+    case raft::EntryKind::kCommand:
+      break;
+  }
+  etcdserverpb::InternalRaftRequest& request = bench_->request;
+  request.Clear();
+  if (!DecodeCommand(entry.command, &request)) {
     LOG(ERROR) << "entry " << entry.position() << " holds no request";
     return ErrorStatus(Error::kUndecodable);
   }
-  return applier_.Apply(request_, entry.term, response);
+  if (request.has_cluster_member_attr_set()) {
+    return bench_->memberships.Publish(request.cluster_member_attr_set());
+  }
+  return bench_->requests.Apply(request, entry.term, response);
 }
 
-void KvMachine::Commit() {
-  const std::string position = EncodeAppliedRecord(numbers_);
-  const bool late = base::Planted("applied-index-late") && numbers_.applied.index.value() % 2 == 0;
-  if (!late) pending_.Put(Family::kApplied, kPositionName, position);
-  engine_->Write(pending_.operations());
-  for (const WriteOperation& operation : pending_.operations()) {
-    if (operation.family != Family::kDatum) continue;
-    cache_->Update(operation.key, operation.value, numbers_.revision);
+void KvMachine::ChainHash(const raft::Entry& entry, const absl::Status& result,
+                          size_t first_operation) {
+  AppliedRecord& numbers = bench_->numbers;
+  StateHash hash(numbers.state_hash);
+  hash.Fold(entry.index.value());
+  hash.Fold(entry.term.value());
+  // An answer that is too large is a matter of the member that was asked, and of its flags.
+  const auto error = ErrorOf(result);
+  const bool refused = error.has_value() && *error != Error::kAnswerTooLarge;
+  hash.Fold(refused ? 1 + static_cast<uint64_t>(*error) : 0);
+  hash.Fold(static_cast<uint64_t>(numbers.compact_revision));
+  for (const WriteOperation& operation : bench_->pending.operations().subspan(first_operation)) {
+    if (!IsHashed(operation.family)) continue;
+    hash.Fold(static_cast<uint64_t>(operation.family) << 1 | (operation.is_delete ? 1 : 0));
+    hash.Fold(operation.key);
+    hash.Fold(operation.value);
   }
-  pending_.Clear();
-  newest_.set_revision(numbers_.revision);
-  Publish(std::make_shared<View>(View{engine_->NewView(), numbers_}));
+  numbers.state_hash = hash.value();
+  if (entry.index.value() % raft::kDigestInterval == 0) {
+    numbers.digest = {entry.index, numbers.state_hash};
+  }
+}
+
+bool KvMachine::Commit() {
+  Workbench& bench = *bench_;
+  const std::string position = EncodeAppliedRecord(bench.numbers);
+  const bool late =
+      base::Planted("applied-index-late") && bench.numbers.applied.index.value() % 2 == 0;
+  if (!late) bench.pending.Put(Family::kApplied, kPositionName, position);
+  Engine* const engine = bench.backing->engine.get();
+  engine->Write(bench.pending.operations());
+  if (const absl::Status damage = engine->damage(); !damage.ok()) {
+    DeclareLost(damage);
+    return false;
+  }
+  for (const WriteOperation& operation : bench.pending.operations()) {
+    if (operation.family != Family::kDatum) continue;
+    bench.backing->cache.Update(operation.key, operation.value, bench.numbers.revision);
+  }
+  bench.pending.Clear();
+  bench.newest.set_revision(bench.numbers.revision);
+  Publish(std::make_shared<View>(View{bench.backing, engine->NewView(), bench.numbers}));
+  return true;
 }
 
 std::shared_ptr<const View> KvMachine::view() const {
@@ -162,24 +327,39 @@ uint64_t KvMachine::logical_bytes() const {
 
 absl::Status KvMachine::Range(const etcdserverpb::RangeRequest& request, uint64_t raft_term,
                               etcdserverpb::RangeResponse* response) const {
+  RETURN_IF_ERROR(CheckNotLost());
   const std::shared_ptr<const View> view = this->view();
-  const AppliedRecord& numbers = view->numbers;
+  RETURN_IF_ERROR(Checked(ReadRangeOf(*view, request, response), *view->backing));
+  FillHeader(options_, view->numbers.revision, raft_term, response->mutable_header());
+  return absl::OkStatus();
+}
+
+absl::Status KvMachine::ReadRangeOf(const View& view, const etcdserverpb::RangeRequest& request,
+                                    etcdserverpb::RangeResponse* response) const {
+  const AppliedRecord& numbers = view.numbers;
   RETURN_IF_ERROR(
       CheckReadRevision(request.revision(), numbers.revision, numbers.compact_revision));
-  const CachedReader reader(view->reader.get(), cache_.get(), numbers.revision);
+  const CachedReader reader(view.reader.get(), &view.backing->cache, numbers.revision);
   AnswerBudget budget(options_.answer_bytes_max);
-  RETURN_IF_ERROR(ReadRange(KeySpace(&reader, NewestHistory()), request, &budget, response));
+  RETURN_IF_ERROR(ReadRange(KeySpace(&reader, NewestHistory(view)), request, &budget, response));
   if (budget.exceeded()) return ReadAnswerTooLarge(budget.bytes_max());
-  FillHeader(options_, numbers.revision, raft_term, response->mutable_header());
   return absl::OkStatus();
 }
 
 absl::Status KvMachine::ReadTxn(const etcdserverpb::TxnRequest& request, uint64_t raft_term,
                                 etcdserverpb::TxnResponse* response) const {
+  RETURN_IF_ERROR(CheckNotLost());
   const std::shared_ptr<const View> view = this->view();
-  const AppliedRecord& numbers = view->numbers;
-  const CachedReader reader(view->reader.get(), cache_.get(), numbers.revision);
-  const KeySpace keys(&reader, NewestHistory());
+  RETURN_IF_ERROR(Checked(ReadTxnOf(*view, request, response), *view->backing));
+  FillHeader(options_, view->numbers.revision, raft_term, response->mutable_header());
+  return absl::OkStatus();
+}
+
+absl::Status KvMachine::ReadTxnOf(const View& view, const etcdserverpb::TxnRequest& request,
+                                  etcdserverpb::TxnResponse* response) const {
+  const AppliedRecord& numbers = view.numbers;
+  const CachedReader reader(view.reader.get(), &view.backing->cache, numbers.revision);
+  const KeySpace keys(&reader, NewestHistory(view));
   ASSIGN_OR_RETURN(const Branches branches, ChooseBranches(request, keys));
   RETURN_IF_ERROR(
       CheckTxn(request, branches, {&keys, numbers.revision, numbers.compact_revision, nullptr}));
@@ -187,12 +367,20 @@ absl::Status KvMachine::ReadTxn(const etcdserverpb::TxnRequest& request, uint64_
   Operations operations(&keys, &budget, numbers.revision);
   RETURN_IF_ERROR(operations.Txn(request, branches, response));
   if (budget.exceeded()) return ReadAnswerTooLarge(budget.bytes_max());
-  FillHeader(options_, numbers.revision, raft_term, response->mutable_header());
   return absl::OkStatus();
 }
 
+absl::StatusOr<bool> KvMachine::CompactStep(size_t records_max) {
+  if (lost()) return false;
+  const std::shared_ptr<Backing> backing = view()->backing;
+  absl::StatusOr<bool> more = backing->compaction.Step(records_max);
+  RETURN_IF_ERROR(Checked(more.status(), *backing));
+  RETURN_IF_ERROR(Checked(backing->engine->damage(), *backing));
+  return more;
+}
+
 bool KvMachine::FlushIfDue(base::TimePoint now) {
-  if (unflushed_entries_.load(std::memory_order_relaxed) == 0) return false;
+  if (lost() || unflushed_entries_.load(std::memory_order_relaxed) == 0) return false;
   if (!unflushed_since_.has_value()) unflushed_since_ = now;
   const bool due = unflushed_bytes_.load(std::memory_order_relaxed) >= options_.flush_bytes ||
                    now - *unflushed_since_ >= options_.flush_interval;
@@ -203,25 +391,28 @@ bool KvMachine::FlushIfDue(base::TimePoint now) {
 }
 
 void KvMachine::Flush() {
+  if (lost()) return;
   // Counted down first: what is applied while the flush runs may not be in it.
   unflushed_bytes_.store(0, std::memory_order_relaxed);
   unflushed_entries_.store(0, std::memory_order_relaxed);
-  engine_->Flush();
+  const std::shared_ptr<Backing> backing = view()->backing;
+  backing->engine->Flush();
+  Checked(backing->engine->damage(), *backing).IgnoreError();
 }
 
 absl::StatusOr<raft::LogPosition> KvMachine::persisted_applied() const {
-  AppliedRecord numbers;
-  absl::Status decoded;
-  RETURN_IF_ERROR(engine_
-                      ->GetPersisted(Family::kApplied, kPositionName,
-                                     [&](std::string_view bytes) {
-                                       auto record = DecodeAppliedRecord(bytes);
-                                       decoded = record.status();
-                                       if (record.ok()) numbers = *record;
-                                     })
-                      .status());
-  RETURN_IF_ERROR(decoded);
-  return numbers.applied;
+  const std::shared_ptr<Backing> backing = view()->backing;
+  const absl::StatusOr<AppliedRecord> numbers = DecodeFound([&](OnValue on_value) {
+    return backing->engine->GetPersisted(Family::kApplied, kPositionName, on_value);
+  });
+  RETURN_IF_ERROR(Checked(numbers.status(), *backing));
+  return numbers->applied;
+}
+
+absl::Status KvMachine::Checkpoint(const std::string& directory) {
+  RETURN_IF_ERROR(CheckNotLost());
+  const std::shared_ptr<Backing> backing = view()->backing;
+  return Checked(backing->engine->Checkpoint(directory), *backing);
 }
 
 }  // namespace store

@@ -2,15 +2,16 @@
 //
 // kv_machine.h: the state machine: etcd's key-value store, built by the log.
 //
-// Threads: Apply from the apply thread; CompactStep and FlushIfDue from one background thread;
-//          everything else from any. Reads go to a shared view and wait for nobody.
-// Errors:  a request's refusal is in its result or returned (errors.h). What this member alone
-//          fails at while applying ends the process; while reading it is returned.
+// Threads: Apply and Install from the apply thread; CompactStep and FlushIfDue from one background
+//          thread; everything else from any. Reads go to a shared view and wait for nobody.
+// Errors:  a request's refusal is in its result or returned (errors.h). A state that is damaged is
+//          lost: nothing of it is served any more and nothing applied to it, until an Install.
 
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -24,13 +25,10 @@
 #include "proto/etcd/raft_internal.pb.h"
 #include "proto/etcd/rpc.pb.h"
 #include "raft/node/ports.h"
+#include "store/backing.h"
 #include "store/cluster_record.h"
-#include "store/compaction.h"
-#include "store/datum_cache.h"
 #include "store/engine.h"
-#include "store/lease.h"
-#include "store/pending_writes.h"
-#include "store/request_applier.h"
+#include "store/history.h"
 #include "store/view.h"
 
 namespace store {
@@ -49,24 +47,41 @@ struct KvMachineOptions {
 
 class KvMachine final : public raft::StateMachine {
  public:
+  // Makes the state that was staged under that name the one of this member, durably, and opens it.
+  using TakeStaged = std::function<absl::StatusOr<std::unique_ptr<Engine>>(uint64_t staged)>;
+  using OnDamage = std::function<void(const absl::Status&)>;
+
   // Loads what the engine holds. Errors: what the engine's reads return, DataLoss.
   static absl::StatusOr<std::unique_ptr<KvMachine>> Open(std::unique_ptr<Engine> engine,
                                                          const KvMachineOptions& options);
+  // A machine whose state could not be opened: it stands at 0/0, lost, and waits for an Install.
+  static std::unique_ptr<KvMachine> OpenLost(const KvMachineOptions& options);
   // Does not flush.
   ~KvMachine() override;
 
   void Apply(std::span<const raft::ApplyItem> items,
              std::vector<raft::ApplyResult>* results) override;
   raft::LogPosition applied() const override;
-  raft::StateDigest digest() const override { return {}; }
-  bool lost() const override { return false; }
-  absl::StatusOr<raft::InstalledState> Install(uint64_t) override {
-    return absl::UnimplementedError("install");
-  }
+  raft::StateDigest digest() const override { return view()->numbers.digest; }
+  bool lost() const override { return lost_.load(std::memory_order_acquire); }
+  // Errors: Unimplemented without set_take_staged; what that returns; as below.
+  absl::StatusOr<raft::InstalledState> Install(uint64_t staged) override;
+
+  // The state becomes what `engine` holds; reads that have begun end on the old one.
+  // Errors: what the engine's reads return, DataLoss; FailedPrecondition if it is older than a
+  //         state that is not lost. The old state stays then.
+  absl::Status Install(std::unique_ptr<Engine> engine);
+  // Both before the node starts.
+  void set_take_staged(TakeStaged take_staged) { take_staged_ = std::move(take_staged); }
+  // Called once when the state is lost, from the thread that met the damage.
+  void set_on_damage(OnDamage on_damage) { on_damage_ = std::move(on_damage); }
+  // The state can be trusted no more (its digest differs from the others'). Threads: any.
+  void DeclareLost(const absl::Status& why) const;
 
   // Local reads at the newest state; linearizable only after a ReadIndex (raft/node/node.h).
   // The header shows `raft_term` and exactly the revision that was read.
-  // Errors: kCompacted, kFutureRevision, kAnswerTooLarge, and for a Txn what CheckTxn says.
+  // Errors: kCompacted, kFutureRevision, kAnswerTooLarge, and for a Txn what CheckTxn says;
+  //         DataLoss from the read that meets damage, Unavailable from those behind it.
   absl::Status Range(const etcdserverpb::RangeRequest& request, uint64_t raft_term,
                      etcdserverpb::RangeResponse* response) const;
   absl::Status ReadTxn(const etcdserverpb::TxnRequest& request, uint64_t raft_term,
@@ -76,16 +91,17 @@ class KvMachine final : public raft::StateMachine {
   // kNeverCompacted at first.
   int64_t compact_revision() const { return view()->numbers.compact_revision; }
   // Equal on members that stand at the same applied index.
-  uint32_t state_hash() const { return view()->numbers.state_hash; }
+  uint64_t state_hash() const { return view()->numbers.state_hash; }
   // Keys and values of the live datums; the same on every member.
   uint64_t logical_bytes() const;
-  uint64_t physical_bytes() const { return engine_->PhysicalBytes(); }
-  std::vector<MemberAttributes> members() const { return cluster_.members(); }
+  uint64_t physical_bytes() const { return view()->backing->engine->PhysicalBytes(); }
   std::vector<Alarm> alarms() const { return cluster_.alarms(AlarmKind::kNone); }
+  // As it was when the newest change was applied.
+  Membership membership() const { return cluster_.membership(); }
 
   // The background work of compactions, up to `records_max` changes of it. True if there is more.
   // Errors: what the engine's reads return, DataLoss.
-  absl::StatusOr<bool> CompactStep(size_t records_max) { return compaction_->Step(records_max); }
+  absl::StatusOr<bool> CompactStep(size_t records_max);
 
   // Flushes if that is due (KvMachineOptions). True if it flushed.
   bool FlushIfDue(base::TimePoint now);
@@ -93,35 +109,41 @@ class KvMachine final : public raft::StateMachine {
   void Flush();
   // The position a crash now would go back to. Errors: what the engine's reads return.
   absl::StatusOr<raft::LogPosition> persisted_applied() const;
-  // Errors: as Engine::Checkpoint.
-  absl::Status Checkpoint(const std::string& directory) { return engine_->Checkpoint(directory); }
+  // Errors: as Engine::Checkpoint; Unavailable if the state is lost.
+  absl::Status Checkpoint(const std::string& directory);
 
  private:
-  KvMachine(std::unique_ptr<Engine> engine, const KvMachineOptions& options,
-            const AppliedRecord& numbers, int64_t dropped_to);
+  // What the apply thread builds with; made anew with each state.
+  struct Workbench;
 
+  explicit KvMachine(const KvMachineOptions& options);
+
+  absl::Status Load(std::unique_ptr<Engine> engine);
   absl::Status ApplyEntry(const raft::ApplyItem& item, std::string* response);
-  // Writes the batch and shows it to readers.
-  void Commit();
+  // False once the state is lost.
+  bool ApplyItems(std::span<const raft::ApplyItem> items, std::vector<raft::ApplyResult>* results);
+  void ChainHash(const raft::Entry& entry, const absl::Status& result, size_t first_operation);
+  // Writes the batch and shows it to readers. False if the engine has met damage.
+  bool Commit();
+  // Passes `status` on; DataLoss costs the state, if that is still the one it was met in.
+  absl::Status Checked(absl::Status status, const Backing& met_in) const;
+  void DeclareLost(const absl::Status& why, const Backing* met_in) const;
+  absl::Status CheckNotLost() const;
+  absl::Status ReadRangeOf(const View& view, const etcdserverpb::RangeRequest& request,
+                           etcdserverpb::RangeResponse* response) const;
+  absl::Status ReadTxnOf(const View& view, const etcdserverpb::TxnRequest& request,
+                         etcdserverpb::TxnResponse* response) const;
   std::shared_ptr<const View> view() const;
   void Publish(std::shared_ptr<const View> view);
-  // The newest records of changes, which reads in the past follow.
-  History NewestHistory() const { return {engine_.get(), compaction_->dropped_to()}; }
 
   const KvMachineOptions options_;
-  const std::unique_ptr<Engine> engine_;
-  const std::unique_ptr<DatumCache> cache_;
-  const std::unique_ptr<Compaction> compaction_;
+  TakeStaged take_staged_;
+  OnDamage on_damage_;
   ClusterRecord cluster_;
-
   // Of the apply thread.
-  AppliedRecord numbers_;
-  LeaseTable leases_;
-  CachedReader newest_;
-  PendingWrites pending_;
-  RequestApplier applier_;
-  etcdserverpb::InternalRaftRequest request_;
+  std::unique_ptr<Workbench> bench_;
 
+  mutable std::atomic<bool> lost_{false};
   mutable std::mutex view_mutex_;
   // Guarded by view_mutex_; never null after Open.
   std::shared_ptr<const View> view_;

@@ -3,16 +3,32 @@
 #include "store/memory_engine.h"
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <limits>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "base/crc32c.h"
 #include "glog/logging.h"
 
 namespace store {
 namespace {
 
 constexpr uint64_t kNewest = std::numeric_limits<uint64_t>::max();
+constexpr size_t kLengthBytes = 4;
+
+void PutLength(std::string* out, size_t length) {
+  const auto number = static_cast<uint32_t>(length);
+  out->append(reinterpret_cast<const char*>(&number), sizeof number);
+}
+
+// Requires: kLengthBytes are there.
+size_t GetLength(std::string_view bytes) {
+  uint32_t number = 0;
+  std::memcpy(&number, bytes.data(), sizeof number);
+  return number;
+}
 
 }  // namespace
 
@@ -38,17 +54,20 @@ class MemoryCursor final : public Cursor {
   bool Valid() const override { return valid_; }
   std::string_view key() const override { return key_; }
   std::string_view value() const override { return value_; }
-  absl::Status status() const override { return absl::OkStatus(); }
+  absl::Status status() const override { return status_; }
 
  private:
   const MemoryDisk::Records& records() const { return disk_->records_[FamilyNumber(family_)]; }
 
   void Settle(MemoryDisk::Records::const_iterator at) {
     valid_ = false;
+    if (!status_.ok()) return;
     for (; at != records().end(); ++at) {
       if (!upper_bound_.empty() && at->first >= upper_bound_) return;
       const std::string* value = MemoryDisk::ValueAt(at->second, batch_);
       if (value == nullptr) continue;
+      status_ = disk_->CheckRecord(family_, at->first);
+      if (!status_.ok()) return;
       key_ = at->first;
       value_ = *value;
       valid_ = true;
@@ -63,6 +82,7 @@ class MemoryCursor final : public Cursor {
   bool valid_ = false;
   std::string key_;
   std::string value_;
+  absl::Status status_;
 };
 
 class MemoryView final : public Reader {
@@ -87,8 +107,8 @@ class MemoryView final : public Reader {
     return std::make_unique<MemoryCursor>(disk_, family, upper_bound, batch_);
   }
 
-  static bool GetAt(const MemoryDisk& disk, Family family, std::string_view key, uint64_t batch,
-                    OnValue on_value) {
+  static absl::StatusOr<bool> GetAt(const MemoryDisk& disk, Family family, std::string_view key,
+                                    uint64_t batch, OnValue on_value) {
     std::string copy;
     {
       std::lock_guard<std::mutex> lock(disk.mutex_);
@@ -97,6 +117,8 @@ class MemoryView final : public Reader {
       if (at == records.end()) return false;
       const std::string* value = MemoryDisk::ValueAt(at->second, batch);
       if (value == nullptr) return false;
+      const absl::Status whole = disk.CheckRecord(family, key);
+      if (!whole.ok()) return whole;
       copy = *value;
     }
     // Outside the lock: the callee may read again.
@@ -126,6 +148,7 @@ void MemoryDisk::Crash() {
 
 void MemoryDisk::Write(std::span<const WriteOperation> operations) {
   std::lock_guard<std::mutex> lock(mutex_);
+  if (writes_damaged_) return;
   ++last_batch_;
   for (const WriteOperation& operation : operations) {
     Records& records = records_[FamilyNumber(operation.family)];
@@ -150,6 +173,7 @@ void MemoryDisk::Write(std::span<const WriteOperation> operations) {
 
 void MemoryDisk::Flush() {
   std::lock_guard<std::mutex> lock(mutex_);
+  if (writes_damaged_) return;
   flushed_batch_ = last_batch_;
   std::vector<std::pair<Family, std::string>> still_needed;
   for (auto& [family, key] : deleted_) {
@@ -164,6 +188,80 @@ void MemoryDisk::Flush() {
     }
   }
   deleted_ = std::move(still_needed);
+}
+
+absl::Status MemoryDisk::CheckRecord(Family family, std::string_view key) const {
+  if (damaged_.empty() || !damaged_.contains(std::pair(family, std::string(key)))) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(
+      absl::StrCat("a record of family ", FamilyName(family), " is damaged"));
+}
+
+void MemoryDisk::DamageKey(Family family, std::string_view key) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  damaged_.emplace(family, key);
+}
+
+bool MemoryDisk::DamageRecord(size_t place) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  for (size_t family = 0; family < kFamilyCount; ++family) {
+    const Records& records = records_[family];
+    if (place < records.size()) {
+      const auto at = std::next(records.begin(), static_cast<ptrdiff_t>(place));
+      damaged_.emplace(static_cast<Family>(family), at->first);
+      return true;
+    }
+    place -= records.size();
+  }
+  return false;
+}
+
+void MemoryDisk::DamageWrites() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  writes_damaged_ = true;
+}
+
+// | crc32c 4 of the rest | records: family 1, key length 4, value length 4, key, value |
+std::string MemoryDisk::Export() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  std::string bytes;
+  for (size_t family = 0; family < kFamilyCount; ++family) {
+    for (const auto& [key, versions] : records_[family]) {
+      const std::string* value = ValueAt(versions, flushed_batch_);
+      if (value == nullptr) continue;
+      bytes.push_back(static_cast<char>(family));
+      PutLength(&bytes, key.size());
+      PutLength(&bytes, value->size());
+      bytes += key;
+      bytes += *value;
+    }
+  }
+  std::string sealed;
+  PutLength(&sealed, base::Crc32c(bytes));
+  return sealed + bytes;
+}
+
+absl::StatusOr<std::shared_ptr<MemoryDisk>> MemoryDisk::Import(std::string_view bytes) {
+  const absl::Status damaged = absl::DataLossError("a memory engine's checkpoint is damaged");
+  if (bytes.size() < kLengthBytes) return damaged;
+  const size_t crc = GetLength(bytes);
+  bytes.remove_prefix(kLengthBytes);
+  if (base::Crc32c(bytes) != crc) return damaged;
+  auto disk = std::make_shared<MemoryDisk>();
+  constexpr size_t kHeadBytes = 1 + 2 * kLengthBytes;
+  while (!bytes.empty()) {
+    if (bytes.size() < kHeadBytes) return damaged;
+    const auto family = static_cast<size_t>(static_cast<uint8_t>(bytes[0]));
+    const size_t key_bytes = GetLength(bytes.substr(1));
+    const size_t value_bytes = GetLength(bytes.substr(1 + kLengthBytes));
+    bytes.remove_prefix(kHeadBytes);
+    if (family >= kFamilyCount || key_bytes + value_bytes > bytes.size()) return damaged;
+    disk->records_[family][std::string(bytes.substr(0, key_bytes))] = {
+        {0, std::string(bytes.substr(key_bytes, value_bytes))}};
+    bytes.remove_prefix(key_bytes + value_bytes);
+  }
+  return disk;
 }
 
 const std::string* MemoryDisk::ValueAt(const Versions& versions, uint64_t batch) {
@@ -207,7 +305,22 @@ std::shared_ptr<const Reader> MemoryEngine::NewView() const {
   return std::make_shared<MemoryView>(disk_);
 }
 
-void MemoryEngine::Flush() { disk_->Flush(); }
+void MemoryEngine::Flush() {
+  if (!retired_.load()) disk_->Flush();
+}
+
+absl::Status MemoryEngine::damage() const {
+  std::lock_guard<std::mutex> lock(disk_->mutex_);
+  return disk_->writes_damaged_ ? absl::DataLossError("the memory disk is damaged")
+                                : absl::OkStatus();
+}
+
+void MemoryEngine::Retire() { retired_.store(true); }
+
+std::string MemoryEngine::CheckpointBytes() {
+  Flush();
+  return disk_->Export();
+}
 
 absl::StatusOr<bool> MemoryEngine::GetPersisted(Family family, std::string_view key,
                                                 OnValue on_value) const {

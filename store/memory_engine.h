@@ -7,10 +7,12 @@
 
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,6 +32,18 @@ class MemoryDisk {
 
   // Goes back to the last flush. Requires: no engine, view or cursor is open on it.
   void Crash();
+
+  // What the last flush holds, as bytes that any machine understands, and back.
+  std::string Export() const;
+  // Errors: DataLoss if a byte is not as it was.
+  static absl::StatusOr<std::shared_ptr<MemoryDisk>> Import(std::string_view bytes);
+
+  // The disk no longer gives this record back: who reads it gets DataLoss, in views too.
+  void DamageKey(Family family, std::string_view key);
+  // Damages the record at that place, counted through all families. False if there are fewer.
+  bool DamageRecord(size_t place);
+  // A write or a flush finds damage: nothing is written any more.
+  void DamageWrites();
 
  private:
   friend class MemoryEngine;
@@ -53,6 +67,8 @@ class MemoryDisk {
   void Prune(Versions* versions) const;
   // Whether some reader's batch lies in [from, until). Requires: the mutex is held.
   bool Needed(uint64_t from, uint64_t until) const;
+  // Requires: the mutex is held.
+  absl::Status CheckRecord(Family family, std::string_view key) const;
 
   mutable std::mutex mutex_;
   Records records_[kFamilyCount];
@@ -62,6 +78,8 @@ class MemoryDisk {
   std::map<uint64_t, int> views_;
   // Where a delete is the newest version; swept by the next flush.
   std::vector<std::pair<Family, std::string>> deleted_;
+  std::set<std::pair<Family, std::string>, std::less<>> damaged_;
+  bool writes_damaged_ = false;
 };
 
 class MemoryEngine final : public Engine {
@@ -77,12 +95,17 @@ class MemoryEngine final : public Engine {
                                     OnValue on_value) const override;
   void DropKeysBelow(Family family, std::string_view bound) override;
   void DropValuesBelow(Family family, std::string_view bound) override;
+  absl::Status damage() const override;
+  void Retire() override;
   // Errors: Unimplemented, there is no directory to copy to.
   absl::Status Checkpoint(const std::string& directory) override;
+  // The same in bytes: flushes, and gives what MemoryDisk::Import takes.
+  std::string CheckpointBytes();
   uint64_t PhysicalBytes() const override;
 
  private:
   const std::shared_ptr<MemoryDisk> disk_;
+  std::atomic<bool> retired_{false};
 };
 
 }  // namespace store

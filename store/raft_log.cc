@@ -120,13 +120,13 @@ void RaftLog::Sync() {
   unsynced_ = false;
 }
 
-LogPosition RaftLog::Release(Index index) {
+LogPosition RaftLog::Release(Index through) {
   uint64_t bytes = 0;
   for (const auto& segment : map_.segments()) bytes += segment->end;
   while (map_.segments().size() > 1) {
     const std::shared_ptr<RaftLogSegment> first = map_.segments().front();
     bytes -= first->end;
-    if (map_.segments()[1]->base.index > index || bytes < options_.log_reserve_bytes) break;
+    if (map_.segments()[1]->base.index > through || bytes < options_.log_reserve_bytes) break;
     {
       std::lock_guard lock(mutex_);
       map_.DropFirstSegment();

@@ -80,13 +80,10 @@ class RaftLog final : public raft::LogStore {
   void Sync() override;
   absl::StatusOr<std::vector<raft::EntryRef>> Read(raft::Index from, size_t bytes_max) override;
 
-  // Lets go of the first segments that hold no entry behind `index`, but for the reserve. Returns
-  // what the log begins behind from now on. Requires: the flushed state holds `index`.
-  raft::LogPosition Release(raft::Index index) override;
-
-  // Begins the log anew behind `base`, which the state holds: all entries are forgotten. Durable
-  // when it returns.
+  // Removes the segments that come before; damage in them no longer matters.
   void Restart(raft::LogPosition base) override;
+  // Lets go of the first segments that hold no entry behind `through`; log_reserve_bytes stay.
+  raft::LogPosition Release(raft::Index through) override;
 
   // Makes the file that the log will go on in when the current one is full, unless it is there.
   // Without it Append makes a file that grows as it is written; so an error here (a full disk, say)

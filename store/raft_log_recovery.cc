@@ -223,6 +223,8 @@ void RaftLogRecovery::ReadEnd(std::string_view bytes) {
     }
   }
   if (torn_end_ <= offset || AlmostZero(bytes.substr(offset, kSectorBytes))) return;
+  // Not even the first sector is there whole.
+  if (bytes.size() - offset < kSectorBytes) return;
   const std::optional<BatchHeader> header =
       DecodeBatchHeader(segment.generation, bytes.substr(offset));
   if (header) {

@@ -61,7 +61,6 @@ absl::Status RequestApplier::Apply(const etcdserverpb::InternalRaftRequest& requ
   if (request.has_lease_grant()) return GrantLease(request.lease_grant());
   if (request.has_lease_revoke()) return RevokeLease(request.lease_revoke());
   if (request.has_alarm()) return ChangeAlarm(request.alarm());
-  if (request.has_cluster_member_attr_set()) return SetMember(request.cluster_member_attr_set());
   return ErrorStatus(Error::kUnknownRequest);
 }
 
@@ -185,18 +184,6 @@ absl::Status RequestApplier::ChangeAlarm(const AlarmRequest& request) {
       return ErrorStatus(Error::kUnknownRequest);
   }
   return Answer(&answer);
-}
-
-absl::Status RequestApplier::SetMember(const membershippb::ClusterMemberAttrSetRequest& request) {
-  MemberAttributes attributes;
-  attributes.id = request.member_id();
-  attributes.name = request.member_attributes().name();
-  attributes.client_urls.assign(request.member_attributes().client_urls().begin(),
-                                request.member_attributes().client_urls().end());
-  cluster_->SetMember(std::move(attributes), pending_);
-  // etcd has no message for it; what waits gets an empty response.
-  if (response_ != nullptr) response_->clear();
-  return absl::OkStatus();
 }
 
 }  // namespace store

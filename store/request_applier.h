@@ -56,7 +56,6 @@ class RequestApplier {
   absl::Status GrantLease(const etcdserverpb::LeaseGrantRequest& grant);
   absl::Status RevokeLease(const etcdserverpb::LeaseRevokeRequest& revoke);
   absl::Status ChangeAlarm(const etcdserverpb::AlarmRequest& request);
-  absl::Status SetMember(const membershippb::ClusterMemberAttrSetRequest& request);
   // kCorrupt or, if `takes_space`, kNoSpace while such an alarm is raised.
   absl::Status CheckAlarms(bool takes_space) const;
   CheckScope Scope() const;

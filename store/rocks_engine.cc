@@ -32,20 +32,68 @@ constexpr uint64_t kDropperPeriodSeconds = 6 * 3600;
 rocksdb::Slice SliceOf(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view ViewOf(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
 
+// What the disk does not give back, or gives back other than it was: the state can be built again,
+// so that is no reason to end. RocksDB says of an IO error what it was doing by words alone.
+bool IsDamage(const rocksdb::Status& status) {
+  if (status.IsCorruption()) return true;
+  if (!status.IsIOError() || status.IsNoSpace()) return false;
+  const std::string text = status.ToString();
+  for (const char* reading : {"pread", "While open a file for", "No such file"}) {
+    if (text.find(reading) != std::string::npos) return text.find("LOCK") == std::string::npos;
+  }
+  return false;
+}
+
 absl::Status StatusOf(const rocksdb::Status& status) {
   if (status.ok()) return absl::OkStatus();
   const std::string text = absl::StrCat("RocksDB: ", status.ToString());
-  if (status.IsCorruption()) return absl::DataLossError(text);
+  if (IsDamage(status)) return absl::DataLossError(text);
+  if (status.IsNoSpace()) return absl::ResourceExhaustedError(text);
   return absl::InternalError(text);
 }
 
-// Rule 6 of the ground: no recovery by RocksDB itself, it has the window of #11148.
-class FatalListener final : public rocksdb::EventListener {
+// Where the background work and the writer note damage. Threads: any.
+class DamageNote {
  public:
-  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
-    LOG(FATAL) << "RocksDB's background work failed (reason " << static_cast<int>(reason)
-               << "): " << error->ToString();
+  // Nothing is noted, and nothing is fatal, once the engine has retired.
+  void Retire() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    retired_ = true;
   }
+  // An error that is no damage ends the process.
+  void Take(const char* what, const rocksdb::Status& error) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (error.ok() || retired_ || error.IsShutdownInProgress() || !damage_.ok()) return;
+    if (IsDamage(error)) {
+      damage_ = StatusOf(error);
+      LOG(ERROR) << what << " has met damage: " << error.ToString();
+      return;
+    }
+    LOG(FATAL) << (error.IsNoSpace() ? "the disk of the state is full: " : "") << what
+               << " failed: " << error.ToString();
+  }
+  absl::Status damage() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return damage_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  bool retired_ = false;
+  absl::Status damage_;
+};
+
+// Rule 6 of the ground: no recovery by RocksDB itself, it has the window of #11148.
+class BackgroundListener final : public rocksdb::EventListener {
+ public:
+  explicit BackgroundListener(std::shared_ptr<DamageNote> note) : note_(std::move(note)) {}
+
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
+    note_->Take("RocksDB's background work", *error);
+  }
+
+ private:
+  const std::shared_ptr<DamageNote> note_;
 };
 
 // One family's bounds, set by the engine and read by the filters of running compactions.
@@ -139,14 +187,15 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksOptions& op
   return family_options;
 }
 
-rocksdb::DBOptions DatabaseOptions(const RocksOptions& options) {
+rocksdb::DBOptions DatabaseOptions(const RocksOptions& options,
+                                   const std::shared_ptr<DamageNote>& note) {
   rocksdb::DBOptions database_options;
   database_options.create_if_missing = true;
   database_options.create_missing_column_families = true;
   database_options.atomic_flush = true;
   database_options.avoid_flush_during_shutdown = true;
   database_options.max_bgerror_resume_count = 0;
-  database_options.listeners = {std::make_shared<FatalListener>()};
+  database_options.listeners = {std::make_shared<BackgroundListener>(note)};
   database_options.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
   // One writer: 0.43 against 0.64 us a record.
   database_options.allow_concurrent_memtable_write = false;
@@ -214,12 +263,15 @@ class RocksEngine::Database {
     // RocksDB insists on it; it stays empty.
     descriptors.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
     rocksdb::DB* db = nullptr;
-    const rocksdb::Status status = rocksdb::DB::Open(DatabaseOptions(options), options.directory,
-                                                     descriptors, &database->handles_, &db);
+    const rocksdb::Status status =
+        rocksdb::DB::Open(DatabaseOptions(options, database->note_), options.directory, descriptors,
+                          &database->handles_, &db);
     database->db_.reset(db);
     if (!status.ok()) {
+      // The options never change, so families that do not fit them are the files' fault.
+      const bool damage = IsDamage(status) || status.IsInvalidArgument();
       return absl::Status(
-          StatusOf(status).code(),
+          damage ? absl::StatusCode::kDataLoss : StatusOf(status).code(),
           absl::StrCat("cannot open the state in ", options.directory, ": ", status.ToString()));
     }
     return database;
@@ -239,6 +291,7 @@ class RocksEngine::Database {
   rocksdb::ColumnFamilyHandle* handle(Family family) const {
     return handles_[FamilyNumber(family)];
   }
+  DamageNote& note() const { return *note_; }
   DropBounds& bounds(Family family) { return *bounds_[FamilyNumber(family)]; }
 
   rocksdb::Status FlushAll() {
@@ -248,6 +301,7 @@ class RocksEngine::Database {
   }
 
  private:
+  const std::shared_ptr<DamageNote> note_ = std::make_shared<DamageNote>();
   std::unique_ptr<rocksdb::DB> db_;
   // By family number; the default family last.
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;
@@ -307,6 +361,7 @@ void RocksEngine::Write(std::span<const WriteOperation> operations) {
   for (const auto& operation : operations) {
     bytes += operation.key.size() + operation.value.size() + 16;
   }
+  if (!database_->note().damage().ok()) return;
   rocksdb::WriteBatch batch(bytes);
   rocksdb::Status status;
   for (const WriteOperation& operation : operations) {
@@ -319,16 +374,20 @@ void RocksEngine::Write(std::span<const WriteOperation> operations) {
   rocksdb::WriteOptions write_options;
   write_options.disableWAL = true;
   status = database_->db()->Write(write_options, &batch);
-  if (!status.ok()) LOG(FATAL) << "cannot write the state: " << status.ToString();
+  database_->note().Take("a write to the state", status);
 }
 
 std::shared_ptr<const Reader> RocksEngine::NewView() const {
   return std::make_shared<RocksView>(database_);
 }
 
-void RocksEngine::Flush() {
-  const rocksdb::Status status = database_->FlushAll();
-  if (!status.ok()) LOG(FATAL) << "cannot flush the state: " << status.ToString();
+void RocksEngine::Flush() { database_->note().Take("a flush of the state", database_->FlushAll()); }
+
+absl::Status RocksEngine::damage() const { return database_->note().damage(); }
+
+void RocksEngine::Retire() {
+  database_->note().Retire();
+  rocksdb::CancelAllBackgroundWork(database_->db(), /*wait=*/true);
 }
 
 absl::StatusOr<bool> RocksEngine::GetPersisted(Family family, std::string_view key,
@@ -360,6 +419,7 @@ absl::Status RocksEngine::Checkpoint(const std::string& directory) {
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
   for (int tries = 0; tries < kCheckpointTries; ++tries) {
     Flush();
+    if (!damage().ok()) return damage();
     // So large a log size keeps it from flushing by itself (#11148); a MANIFEST that went away
     // meanwhile is a reason to try again (#12882).
     status = checkpoint->CreateCheckpoint(directory, UINT64_MAX);

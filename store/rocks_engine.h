@@ -4,7 +4,8 @@
 //
 // No write-ahead log, atomic flush of all families, every flush asked for names all of them (an
 // explicit flush of some let the applied index run ahead of the data: facebook/rocksdb #11148).
-// Any error in RocksDB's background work ends the process; a restart replays the Raft log.
+// A write that fails in RocksDB's background work ends the process; a restart replays the Raft
+// log. Files that it cannot read, or whose checksums are wrong, are damage.
 // What a compaction made superfluous goes by whole files, and by a compaction filter that knows
 // the bounds that DropKeysBelow and DropValuesBelow set.
 
@@ -38,8 +39,8 @@ struct RocksOptions {
 
 class RocksEngine final : public Engine {
  public:
-  // Errors: the directory cannot be used, is locked by another process, or holds what RocksDB
-  //         cannot read; the text names it.
+  // Errors: DataLoss if it holds what RocksDB cannot read, or not all of it; Internal if it cannot
+  //         be used or is locked by another process. The text names it.
   static absl::StatusOr<std::unique_ptr<Engine>> Open(const RocksOptions& options);
 
   // Does not flush: what was not flushed is replayed from the log.
@@ -54,6 +55,8 @@ class RocksEngine final : public Engine {
                                     OnValue on_value) const override;
   void DropKeysBelow(Family family, std::string_view bound) override;
   void DropValuesBelow(Family family, std::string_view bound) override;
+  absl::Status damage() const override;
+  void Retire() override;
   absl::Status Checkpoint(const std::string& directory) override;
   uint64_t PhysicalBytes() const override;
 

@@ -7,12 +7,15 @@
 #include <memory>
 
 #include "store/applied_record.h"
+#include "store/backing.h"
 #include "store/engine.h"
 
 namespace store {
 
 // Immutable. Threads: any.
 struct View {
+  // Outlives the reader.
+  std::shared_ptr<Backing> backing;
   std::shared_ptr<const Reader> reader;
   // Exactly the reader's.
   AppliedRecord numbers;

@@ -41,7 +41,7 @@ std::optional<RefusalReason> Core::RefuseConfiguration(const Proposal& proposal)
     const Progress& learner = progress_.at(voter);
     const bool heard = learner.last_heard > now_ - options_.election_timeout;
     const uint64_t last = log_.last().index.value();
-    if (!heard || learner.match_index.value() < last / 10 * kReadyTenths) {
+    if (!heard || learner.match_index.value() * 10 < last * kReadyTenths) {
       return RefusalReason::kLearnerNotReady;
     }
   }

@@ -112,10 +112,12 @@ class SnapshotTransport {
  public:
   virtual ~SnapshotTransport() = default;
 
+  using Done = std::function<void(absl::StatusOr<LogPosition>)>;
+
   // Sends this node's state, as it will be soon after, to `peer`. `done` is called exactly once,
   // from any thread and in bounded time, with the position that the peer has staged. One at a time
   // to one peer: a second is refused.
-  virtual void SendSnapshot(NodeId peer, std::function<void(absl::StatusOr<LogPosition>)> done) = 0;
+  virtual void SendSnapshot(NodeId peer, Done done) = 0;
 
   // Nobody wants the snapshot that was staged under that name.
   virtual void Discard(uint64_t staged) = 0;

@@ -41,9 +41,19 @@ std::string Interaction::Run(const std::string& line) {
   words >> verb >> first;
   std::vector<std::string> rest;
   for (std::string word; words >> word;) rest.push_back(word);
+  const bool known = RunOnMembers(verb, first, rest) || RunOnNetwork(verb, first) ||
+                     RunOnClients(verb, first, rest) || RunOnStates(verb, first, rest);
+  if (!known) out_ << "unknown verb " << verb << "\n";
+  return out_.str().empty() ? "ok\n" : out_.str();
+}
 
-  if (verb == "nodes") {  // nodes 3
+bool Interaction::RunOnMembers(const std::string& verb, const std::string& first,
+                               const std::vector<std::string>& rest) {
+  if (verb == "nodes") {  // nodes 3 | nodes 3 2: at most two unanswered messages to a peer
+    if (!rest.empty()) window_ = std::stoull(rest.at(0));
     Boot(std::stoull(first));
+  } else if (verb == "join") {  // join n4: an empty node that knows of no configuration
+    StartNode(ParseNode(first));
   } else if (verb == "pass") {  // pass n1 due | pass n1 500ms
     for (NodeId id : NodesOf(first)) PassTime(id, rest.at(0));
   } else if (verb == "persist") {  // persist n1 | persist all
@@ -54,13 +64,42 @@ std::string Interaction::Run(const std::string& line) {
     Report(ParseNode(first));
   } else if (verb == "apply") {
     for (NodeId id : NodesOf(first)) Apply(id);
-  } else if (verb == "deliver") {  // deliver | deliver n1>n2 | deliver n1>*
+  } else if (verb == "restart") {  // what was not persisted is gone
+    StartNode(ParseNode(first));
+  } else if (verb == "damage") {  // damage n1 3: the disk loses all behind entry 3; then restart
+    Damage(ParseNode(first), std::stoull(rest.at(0)));
+  } else if (verb == "doubt") {  // doubt n1 3: likewise, and the node knows that it lost something
+    Damage(ParseNode(first), std::stoull(rest.at(0)));
+    nodes_.at(ParseNode(first)).hard_state.doubtful = true;
+  } else if (verb == "settle") {  // deliver, persist and apply until nothing is left to do
+    Settle();
+  } else if (verb == "state") {
+    ShowState();
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool Interaction::RunOnNetwork(const std::string& verb, const std::string& first) {
+  if (verb == "deliver") {  // deliver | deliver n1>n2 | deliver n1>*
     Deliver(first, false, false);
   } else if (verb == "copy") {  // as deliver, but the messages stay to be delivered again
     Deliver(first, false, true);
   } else if (verb == "drop") {
     Deliver(first, true, false);
-  } else if (verb == "publish") {  // publish n1 p7
+  } else if (verb == "broken") {  // broken n1>n2: n1's connection to n2 breaks
+    const size_t arrow = first.find('>');
+    Step(ParseNode(first.substr(0, arrow)), raft::PeerLost{ParseNode(first.substr(arrow + 1))});
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool Interaction::RunOnClients(const std::string& verb, const std::string& first,
+                               const std::vector<std::string>& rest) {
+  if (verb == "publish") {  // publish n1 p7
     raft::Publish publish;
     for (const std::string& word : rest) {
       publish.proposals.push_back({raft::PublishId(ParseNumber(word)), word});
@@ -68,20 +107,42 @@ std::string Interaction::Run(const std::string& line) {
     Step(ParseNode(first), std::move(publish));
   } else if (verb == "read") {  // read n1 r7
     Step(ParseNode(first), raft::ReadRequest{raft::ReadId(ParseNumber(rest.at(0)))});
-  } else if (verb == "restart") {  // what was not persisted is gone
-    StartNode(ParseNode(first));
-  } else if (verb == "damage") {  // damage n1 3: the disk loses all behind entry 3; then restart
-    Node& node = nodes_.at(ParseNode(first));
-    node.log.resize(std::stoull(rest.at(0)));
-    node.applied = std::min(node.applied, Index(node.log.size()));
-  } else if (verb == "settle") {  // deliver, persist and apply until nothing is left to do
-    Settle();
-  } else if (verb == "state") {
-    ShowState();
+  } else if (verb == "configure") {  // configure n1 p7 n1 n2 n3 n4(learner)
+    ChangeConfiguration(ParseNode(first), rest);
+  } else if (verb == "transfer") {  // transfer n1 n2 | transfer n1
+    Step(ParseNode(first),
+         raft::TransferLeadership{rest.empty() ? raft::kNobody : ParseNode(rest.at(0))});
   } else {
-    out_ << "unknown verb " << verb << "\n";
+    return false;
   }
-  return out_.str().empty() ? "ok\n" : out_.str();
+  return true;
+}
+
+bool Interaction::RunOnStates(const std::string& verb, const std::string& first,
+                              const std::vector<std::string>& rest) {
+  if (verb == "release") {  // release n1: its state is flushed; the log before it goes
+    Node& node = nodes_.at(ParseNode(first));
+    Step(ParseNode(first), raft::StateFlushed{node.applied.index});
+  } else if (verb == "stage") {  // stage n1>n3: n1's state lies on n3's disk
+    Stage(first);
+  } else if (verb == "sent") {  // sent n1>n3 | sent n1>n3 failed
+    const size_t arrow = first.find('>');
+    const NodeId from = ParseNode(first.substr(0, arrow));
+    Step(from, raft::SnapshotSent{ParseNode(first.substr(arrow + 1)), rest.empty(),
+                                  nodes_.at(from).applied});
+  } else if (verb == "install") {
+    Install(ParseNode(first));
+  } else if (verb == "lose") {  // lose n1: its state can be read no more
+    nodes_.at(ParseNode(first)).state_lost = true;
+    Step(ParseNode(first), raft::StateLost{});
+  } else if (verb == "digest") {  // digest n1 5 77: at entry 5 its state holds 77
+    Node& node = nodes_.at(ParseNode(first));
+    node.digest = {Index(std::stoull(rest.at(0))), std::stoull(rest.at(1))};
+    Step(ParseNode(first), raft::Applied{node.applied.index, node.digest});
+  } else {
+    return false;
+  }
+  return true;
 }
 
 std::vector<NodeId> Interaction::NodesOf(const std::string& word) const {
@@ -92,33 +153,80 @@ std::vector<NodeId> Interaction::NodesOf(const std::string& word) const {
 }
 
 void Interaction::Boot(size_t count) {
-  for (uint64_t id = 1; id <= count; ++id) nodes_[NodeId(id)];
-  for (const auto& [id, node] : nodes_) StartNode(id);
+  std::vector<NodeId> voters;
+  for (uint64_t id = 1; id <= count; ++id) voters.push_back(NodeId(id));
+  for (NodeId id : voters) nodes_[id].configuration.second = raft::Configuration(voters);
+  for (NodeId id : voters) StartNode(id);
 }
 
 void Interaction::StartNode(NodeId id) {
-  Node& node = nodes_.at(id);
+  Node& node = nodes_[id];
   node.writes.clear();
   node.synced = {};
-  std::vector<NodeId> voters;
-  for (const auto& [voter, unused] : nodes_) voters.push_back(voter);
+  node.staged.reset();
   raft::CoreOptions options;
   options.self = id;
   options.session = raft::Session(++node.starts);
-  options.configuration = raft::Configuration(voters);
   options.random_seed = id.value();
+  options.in_flight_messages_max = window_;
   std::vector<raft::LogPosition> runs;
+  raft::CoreStart start{node.hard_state, {}, node.applied.index, {node.configuration}, {}, false};
   for (const raft::EntryRef& entry : node.log) {
     if (runs.empty() || runs.back().term < entry->term) runs.push_back(entry->position());
+    if (entry->kind != raft::EntryKind::kConfiguration) continue;
+    if (entry->index <= node.configuration.first) continue;
+    start.configurations.push_back(
+        {entry->index, raft::DecodeConfigurationCommand(entry->command)->configuration});
   }
-  raft::CoreStart start{node.hard_state,
-                        raft::Log({}, std::move(runs), Index(node.log.size()), node.log),
-                        node.applied};
-  node.handed_out = node.applied;
+  start.log = raft::Log(node.base, std::move(runs), node.base.index + node.log.size(), node.log);
+  start.state_lost = node.state_lost;
+  node.handed_out = node.applied.index;
   node.core = std::make_unique<raft::Core>(options, std::move(start), node.now);
   node.core->set_trace([this](const std::string& line) {
     if (!quiet_) out_ << line << "\n";
   });
+}
+
+void Interaction::Damage(NodeId id, uint64_t last) {
+  Node& node = nodes_.at(id);
+  node.log.resize(last - node.base.index.value());
+  if (node.applied.index > Index(last)) {
+    node.applied = node.log.empty() ? node.base : node.log.back()->position();
+  }
+}
+
+void Interaction::ChangeConfiguration(NodeId leader, const std::vector<std::string>& words) {
+  std::vector<NodeId> voters;
+  std::vector<NodeId> learners;
+  for (size_t i = 1; i < words.size(); ++i) {
+    const bool learner = words[i].find("(learner)") != std::string::npos;
+    (learner ? learners : voters).push_back(ParseNode(words[i]));
+  }
+  const raft::Configuration next(voters, learners);
+  raft::Proposal proposal{raft::PublishId(ParseNumber(words.at(0))),
+                          raft::EncodeConfigurationCommand(next, ""),
+                          raft::EntryKind::kConfiguration, nodes_.at(leader).configuration.first};
+  Step(leader, raft::Publish{{std::move(proposal)}});
+}
+
+void Interaction::Stage(const std::string& link) {
+  const size_t arrow = link.find('>');
+  const Node& from = nodes_.at(ParseNode(link.substr(0, arrow)));
+  const NodeId to = ParseNode(link.substr(arrow + 1));
+  nodes_.at(to).staged = Node::Staged{from.applied, from.configuration};
+  Step(to, raft::SnapshotArrived{from.applied, 1});
+}
+
+void Interaction::Install(NodeId id) {
+  Node& node = nodes_.at(id);
+  CHECK(node.staged.has_value()) << "nothing is staged on " << Name(id);
+  const Node::Staged staged = *std::exchange(node.staged, std::nullopt);
+  node.applied = staged.position;
+  node.handed_out = staged.position.index;
+  node.configuration = staged.configuration;
+  node.state_lost = false;
+  Step(id, raft::SnapshotInstalled{true, staged.position, staged.configuration.second,
+                                   staged.configuration.first});
 }
 
 void Interaction::Step(NodeId id, raft::Event event) {
@@ -133,51 +241,75 @@ void Interaction::Step(NodeId id, raft::Event event) {
 
 // In the order of effects.h.
 void Interaction::Do(NodeId id, raft::Effects effects) {
-  Node& node = nodes_.at(id);
   std::ostringstream told;
   for (const raft::Envelope& envelope : effects.send_now) {
     told << Name(id) << " sends " << raft::Describe(envelope.message) << " to " << Name(envelope.to)
          << "\n";
     network_.push_back(envelope);
   }
+  TellWrites(id, effects, &told);
+  if (effects.write != raft::WriteNumber{} || !effects.send_after_persist.empty()) {
+    nodes_.at(id).writes.push_back({effects.write, effects.hard_state, effects.restart_log,
+                                    effects.append, effects.send_after_persist});
+  }
+  TellOutcomes(id, effects, &told);
+  if (!quiet_) out_ << told.str();
+  if (effects.release_log) {
+    Node& node = nodes_.at(id);
+    const uint64_t gone = effects.release_log->value() - node.base.index.value();
+    node.base = node.log.at(gone - 1)->position();
+    node.log.erase(node.log.begin(), node.log.begin() + static_cast<ptrdiff_t>(gone));
+    Step(id, raft::LogReleased{node.base});
+  }
+}
+
+void Interaction::TellWrites(NodeId id, const raft::Effects& effects, std::ostream* told) const {
   if (effects.hard_state) {
-    told << Name(id) << " writes term=" << effects.hard_state->current_term << " voted_for=";
-    if (effects.hard_state->voted_for) {
-      told << Name(*effects.hard_state->voted_for) << "\n";
-    } else {
-      told << "nobody\n";
-    }
+    *told << Name(id) << " writes term=" << effects.hard_state->current_term << " voted_for=";
+    *told << (effects.hard_state->voted_for ? Name(*effects.hard_state->voted_for) : "nobody");
+    *told << (effects.hard_state->doubtful ? " doubtful\n" : "\n");
+  }
+  if (effects.restart_log) {
+    *told << Name(id) << " restarts its log behind " << *effects.restart_log << "\n";
   }
   if (!effects.append.empty()) {
-    told << Name(id) << " writes entries " << effects.append.front()->position() << ".."
-         << effects.append.back()->position() << "\n";
+    *told << Name(id) << " writes entries " << effects.append.front()->position() << ".."
+          << effects.append.back()->position() << "\n";
   }
   for (const raft::Envelope& envelope : effects.send_after_persist) {
-    told << Name(id) << " promises " << raft::Describe(envelope.message) << " to "
-         << Name(envelope.to) << "\n";
+    *told << Name(id) << " promises " << raft::Describe(envelope.message) << " to "
+          << Name(envelope.to) << "\n";
   }
-  if (effects.write != raft::WriteNumber{} || !effects.send_after_persist.empty()) {
-    node.writes.push_back(
-        {effects.write, effects.hard_state, effects.append, effects.send_after_persist});
-  }
+}
+
+void Interaction::TellOutcomes(NodeId id, const raft::Effects& effects, std::ostream* told) {
+  static constexpr const char* kKinds[] = {"", "leader start", "configuration"};
   for (const raft::EntryRef& entry : effects.apply) {
-    told << Name(id) << " applies " << entry->position() << " "
-         << (entry->kind == raft::EntryKind::kCommand ? entry->command : "leader start") << "\n";
-    node.handed_out = entry->index;
+    const bool command = entry->kind == raft::EntryKind::kCommand;
+    *told << Name(id) << " applies " << entry->position() << " "
+          << (command ? entry->command : kKinds[static_cast<size_t>(entry->kind)]) << "\n";
+    nodes_.at(id).handed_out = entry->index;
   }
   for (const raft::ReadGrant& read : effects.reads) {
-    told << Name(id) << (read.granted ? " may read r" : " must ask again for r") << read.id;
-    if (read.granted) told << " at " << read.read_index;
-    told << "\n";
+    *told << Name(id) << (read.granted ? " may read r" : " must ask again for r") << read.id;
+    if (read.granted) *told << " at " << read.read_index;
+    *told << "\n";
   }
   for (const raft::RefusedPublish& refused : effects.refused) {
-    told << Name(id) << " refuses p" << refused.id << ": "
-         << raft::RefusalText(refused.reason) << "\n";
+    *told << Name(id) << " refuses p" << refused.id << ": " << raft::RefusalText(refused.reason)
+          << "\n";
   }
   for (const raft::Fetch& fetch : effects.fetches) {
-    told << Name(id) << " fetches from " << fetch.from << " for " << Name(fetch.peer) << "\n";
+    *told << Name(id) << " fetches from " << fetch.from << " for " << Name(fetch.peer) << "\n";
   }
-  if (!quiet_) out_ << told.str();
+  for (const raft::StagedSnapshot& staged : effects.staged) {
+    *told << Name(id) << (staged.install ? " installs" : " throws away") << " the snapshot\n";
+  }
+  for (NodeId peer : effects.snapshots) {
+    *told << Name(id) << " sends its state to " << Name(peer) << "\n";
+  }
+  if (effects.release_log) *told << Name(id) << " releases up to " << *effects.release_log << "\n";
+  if (effects.state_differs) *told << Name(id) << " differs from a quorum\n";
 }
 
 void Interaction::PassTime(NodeId id, const std::string& how) {
@@ -199,8 +331,12 @@ void Interaction::Sync(NodeId id) {
   Node& node = nodes_.at(id);
   for (Write& write : node.writes) {
     if (write.hard_state) node.hard_state = *write.hard_state;
+    if (write.restart_log) {
+      node.base = *write.restart_log;
+      node.log.clear();
+    }
     for (const raft::EntryRef& entry : write.append) {
-      node.log.resize(entry->index.value() - 1);
+      node.log.resize(entry->index - node.base.index - 1);
       node.log.push_back(entry);
     }
     for (raft::Envelope& envelope : write.promises) {
@@ -222,8 +358,14 @@ void Interaction::Report(NodeId id) {
 
 void Interaction::Apply(NodeId id) {
   Node& node = nodes_.at(id);
-  node.applied = node.handed_out;
-  Step(id, raft::Applied{node.applied});
+  for (const raft::EntryRef& entry : node.log) {
+    if (entry->index <= node.applied.index || entry->index > node.handed_out) continue;
+    node.applied = entry->position();
+    if (entry->kind != raft::EntryKind::kConfiguration) continue;
+    node.configuration = {entry->index,
+                          raft::DecodeConfigurationCommand(entry->command)->configuration};
+  }
+  Step(id, raft::Applied{node.applied.index, node.digest});
 }
 
 void Interaction::Deliver(const std::string& link, bool drop, bool keep) {
@@ -250,7 +392,7 @@ void Interaction::Settle() {
   const auto busy = [this] {
     if (!network_.empty()) return true;
     return std::any_of(nodes_.begin(), nodes_.end(), [](const auto& item) {
-      return !item.second.writes.empty() || item.second.applied < item.second.handed_out;
+      return !item.second.writes.empty() || item.second.applied.index < item.second.handed_out;
     });
   };
   int rounds = 0;
@@ -270,6 +412,13 @@ void Interaction::ShowState() {
     out_ << Name(id) << " t" << core.current_term() << " " << raft::RoleName(core.role())
          << " last=" << core.log().last() << " persisted=" << core.persisted_index()
          << " commit=" << core.commit_index() << " applied=" << core.last_applied();
+    if (core.log().base() != raft::LogPosition{}) out_ << " base=" << core.log().base();
+    if (core.configuration_index() != Index{}) {
+      out_ << " configuration=" << core.configuration_index();
+    }
+    if (core.hard_state().doubtful) out_ << " doubtful";
+    if (core.state_lost()) out_ << " state lost";
+    if (core.transferring()) out_ << " hands over";
     if (core.leader() != raft::kNobody) out_ << " leader=" << Name(core.leader());
     out_ << "\n";
   }

@@ -8,6 +8,7 @@
 
 #include "gtest/gtest.h"
 #include "store/errors.h"
+#include "store/lease.h"
 #include "tests/unit/store/machine_driver.h"
 
 namespace store {
@@ -141,9 +142,9 @@ TEST(KvMachineTest, RevisionsSurviveACompactionOfATombstoneAndACrash) {
   EXPECT_EQ(driver.Get("a", 3).count(), 0);
 }
 
-TEST(KvMachineTest, EntriesOfOtherKindsOnlyMoveApplied) {
+TEST(KvMachineTest, TheEntryOfANewLeaderOnlyMovesApplied) {
   MachineDriver driver;
-  const raft::ApplyItem item = driver.Item("not a request", raft::EntryKind::kConfiguration);
+  const raft::ApplyItem item = driver.Item("not a request", raft::EntryKind::kLeaderStart);
   std::vector<raft::ApplyResult> results;
   driver->Apply({&item, 1}, &results);
   EXPECT_TRUE(results[0].status.ok());
@@ -192,6 +193,14 @@ TEST(KvMachineTest, NoSpaceStopsWhatTakesSpace) {
       1);
   EXPECT_EQ(ErrorOf(driver.Put("a", "2")), Error::kNoSpace);
   EXPECT_EQ(ErrorOf(Grant(&driver, 1)), Error::kNoSpace);
+  InternalRaftRequest txn;
+  auto* nested = txn.mutable_txn()->add_failure()->mutable_request_txn();
+  nested->add_success()->mutable_request_put()->set_key("a");
+  EXPECT_EQ(ErrorOf(driver.Apply(txn).status), Error::kNoSpace) << "whatever branch would run";
+  txn.mutable_txn()->clear_failure();
+  txn.mutable_txn()->add_success()->mutable_request_range()->set_key("a");
+  EXPECT_TRUE(driver.Apply(txn).status.ok());
+  EXPECT_EQ(driver.Get("a").count(), 1);
   EXPECT_EQ(driver.Delete("a").deleted(), 1);
   EXPECT_TRUE(driver.Compact(2).ok());
   EXPECT_EQ(AlarmDo(&driver, etcdserverpb::AlarmRequest::GET, etcdserverpb::NONE).alarms_size(), 1);
@@ -214,6 +223,9 @@ TEST(KvMachineTest, CorruptStopsEveryWrite) {
 
 TEST(KvMachineTest, MembersAndAlarmsAreReloaded) {
   MachineDriver driver;
+  datum::membership::MembershipChange bootstrap;
+  bootstrap.mutable_bootstrap()->add_members()->set_id(22);
+  ASSERT_TRUE(driver.Change(bootstrap, raft::Configuration({raft::NodeId(22)})).status.ok());
   InternalRaftRequest request;
   auto* member = request.mutable_cluster_member_attr_set();
   member->set_member_id(22);
@@ -223,9 +235,12 @@ TEST(KvMachineTest, MembersAndAlarmsAreReloaded) {
   AlarmDo(&driver, etcdserverpb::AlarmRequest::ACTIVATE, etcdserverpb::NOSPACE);
   driver->Flush();
   driver.Crash();
-  ASSERT_EQ(driver->members().size(), 1u);
-  EXPECT_EQ(driver->members()[0].name, "one");
-  EXPECT_EQ(driver->members()[0].client_urls.at(0), "http://127.0.0.1:2379");
+  const Membership membership = driver->membership();
+  ASSERT_EQ(membership.members.size(), 1u);
+  EXPECT_EQ(membership.members[0].name(), "one");
+  EXPECT_EQ(membership.members[0].client_urls(0), "http://127.0.0.1:2379");
+  EXPECT_EQ(membership.configuration, raft::Configuration({raft::NodeId(22)}));
+  EXPECT_EQ(membership.index, raft::Index(1));
   ASSERT_EQ(driver->alarms().size(), 1u);
   EXPECT_EQ(driver->alarms()[0].member_id, 22u);
   EXPECT_EQ(ErrorOf(driver.Put("a", "2")), Error::kNoSpace);

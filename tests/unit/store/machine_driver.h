@@ -48,6 +48,34 @@ class MachineDriver {
     return results.at(0);
   }
 
+  // An entry that leads to `configuration`, with the change that the state sees.
+  raft::ApplyResult Change(const datum::membership::MembershipChange& change,
+                           const raft::Configuration& configuration) {
+    const raft::ApplyItem item =
+        Item(raft::EncodeConfigurationCommand(configuration, change.SerializeAsString()),
+             raft::EntryKind::kConfiguration);
+    std::vector<raft::ApplyResult> results;
+    machine_->Apply({&item, 1}, &results);
+    return results.at(0);
+  }
+
+  MemoryDisk* disk() { return disk_.get(); }
+  // Goes on from a copy of its own state, as if it had come by a snapshot.
+  absl::Status MoveToCopy() {
+    machine_->Flush();
+    const auto disk = MemoryDisk::Import(disk_->Export());
+    if (!disk.ok()) return disk.status();
+    disk_ = *disk;
+    return machine_->Install(std::make_unique<MemoryEngine>(disk_));
+  }
+  // An engine of its own on what this one's last flush holds.
+  std::unique_ptr<Engine> CopyOfState() {
+    machine_->Flush();
+    auto disk = MemoryDisk::Import(disk_->Export());
+    EXPECT_TRUE(disk.ok()) << disk.status();
+    return std::make_unique<MemoryEngine>(*disk);
+  }
+
   raft::ApplyResult Apply(const etcdserverpb::InternalRaftRequest& request) {
     return ApplyBytes(request.SerializeAsString());
   }

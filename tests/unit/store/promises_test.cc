@@ -55,6 +55,16 @@ TEST(Promises, TermAndVoteAreThereInTheNextLife) {
   EXPECT_EQ(LoadFrom(&meta)->hard_state(), StateOf(8, std::nullopt));
 }
 
+TEST(Promises, DoubtLastsUntilItIsCleared) {
+  MemoryMetaStore meta;
+  raft::HardState doubtful = StateOf(7, raft::NodeId(3));
+  doubtful.doubtful = true;
+  LoadFrom(&meta)->SaveHardState(doubtful);
+  EXPECT_TRUE(LoadFrom(&meta)->hard_state().doubtful);
+  LoadFrom(&meta)->SaveHardState(StateOf(7, raft::NodeId(3)));
+  EXPECT_FALSE(LoadFrom(&meta)->hard_state().doubtful);
+}
+
 TEST(Promises, EachLifeHasItsNumber) {
   MemoryMetaStore meta;
   for (uint64_t life = 1; life <= 3; ++life) EXPECT_EQ(LoadFrom(&meta)->CountBoot(), life);

@@ -137,7 +137,7 @@ TEST_F(TxnTest, ComparesOfNestedTxnsSeeTheStateBefore) {
 }
 
 TEST_F(TxnTest, ARefusedOperationLeavesNoTrace) {
-  const uint32_t hash = driver_->state_hash();
+  const uint64_t bytes = driver_->logical_bytes();
   TxnRequest txn;
   AddPut(&txn, "x", "1");
   auto* nested = txn.add_success()->mutable_request_txn();
@@ -158,7 +158,7 @@ TEST_F(TxnTest, ARefusedOperationLeavesNoTrace) {
   EXPECT_EQ(ErrorOf(Apply(txn).status), Error::kKeyNotFound) << "an operation without a request";
   EXPECT_EQ(driver_.Get("x").count(), 0);
   EXPECT_EQ(driver_->revision(), 3);
-  EXPECT_EQ(driver_->state_hash(), hash);
+  EXPECT_EQ(driver_->logical_bytes(), bytes);
 }
 
 TEST_F(TxnTest, AMissingLeaseIsNamedBeforeAMissingKey) {

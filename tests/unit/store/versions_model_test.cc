@@ -134,7 +134,7 @@ class RandomHistory {
       EXPECT_EQ(WithoutTerm(request, results[i].response), answers_[at])
           << request.ShortDebugString();
     }
-    uint32_t& hash = hashes_[items.back().entry->index.value() - 1];
+    uint64_t& hash = hashes_[items.back().entry->index.value() - 1];
     if (hash != 0) {
       EXPECT_EQ(machine_->state_hash(), hash) << "a replay must lead to the same state";
     }
@@ -338,7 +338,7 @@ class RandomHistory {
   std::vector<std::string> answers_;
   std::vector<std::string> refusals_;
   // Of the state after each entry that ended a batch; 0 if none did.
-  std::vector<uint32_t> hashes_;
+  std::vector<uint64_t> hashes_;
   int crashes_ = 0;
   int64_t compactions_done_ = 0;
 };

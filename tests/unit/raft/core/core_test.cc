@@ -14,6 +14,13 @@ constexpr NodeId kSelf(1);
 constexpr NodeId kPeer(2);
 constexpr NodeId kOther(3);
 
+EntryRef MakeEntry(uint64_t term, uint64_t index) {
+  auto entry = std::make_shared<Entry>();
+  entry->term = Term(term);
+  entry->index = Index(index);
+  return entry;
+}
+
 class CoreTest : public testing::Test {
  protected:
   Core MakeCore(std::vector<NodeId> voters, CoreStart start = {}) {
@@ -241,6 +248,86 @@ TEST_F(CoreDeathTest, ALogAheadOfItsTermEndsTheProcess) {
   start.hard_state.current_term = Term(2);
   start.log.Append(entry);
   EXPECT_DEATH(MakeCore({kSelf}, std::move(start)), "current_term");
+}
+
+// A leader of three in term 1 that has committed its first entry.
+class LeaderTest : public CoreTest {
+ protected:
+  LeaderTest() : core_(MakeCore({kSelf, kPeer, kOther})) {
+    PastLeaderDue(&core_);
+    Effects effects = Step(&core_, From(kPeer, 0, RequestVoteReply{true, Term(1), true}));
+    Step(&core_, Persisted{effects.write});
+    effects = Step(&core_, From(kPeer, 1, RequestVoteReply{false, Term(1), true}));
+    Step(&core_, Persisted{effects.write});
+    Acknowledge(1);
+    EXPECT_EQ(core_.commit_index(), Index(1));
+    Step(&core_, Applied{Index(1), {}});
+  }
+
+  void Acknowledge(uint64_t index) {
+    Step(&core_, From(kPeer, 1, AppendEntriesReply{true, Index(index), {}, {}}));
+  }
+  // Heartbeats are answered by both; whatever else was sent is not.
+  void PassWithHeartbeats(int count) {
+    for (int i = 0; i < count; ++i) {
+      now_ = core_.next_due();
+      Step(&core_, Tick{});
+      for (NodeId peer : {kPeer, kOther}) Step(&core_, From(peer, 1, HeartbeatReply{}));
+    }
+  }
+
+  Core core_;
+};
+
+TEST_F(LeaderTest, SaysWhyCommitDoesNotMove) {
+  EXPECT_EQ(core_.commit_wait(), CommitWait::kNone);
+  const Effects effects = Step(&core_, Publish{{{PublishId(1), "a"}}});
+  PassWithHeartbeats(5);
+  EXPECT_EQ(core_.commit_wait(), CommitWait::kNone);  // for so short a time it says nothing
+  PassWithHeartbeats(6);
+  EXPECT_EQ(core_.commit_wait(), CommitWait::kOwnDisk);
+  Step(&core_, Persisted{effects.write});
+  PassWithHeartbeats(11);  // by then it has given up handing over
+  EXPECT_EQ(core_.commit_wait(), CommitWait::kPeerDisk);
+  Acknowledge(2);
+  EXPECT_EQ(core_.commit_wait(), CommitWait::kNone);
+}
+
+TEST_F(LeaderTest, IsToldOfTheOldestWrite) {
+  EXPECT_EQ(core_.oldest_write_at(), std::nullopt);
+  const base::TimePoint asked_at = now_;
+  const Effects first = Step(&core_, Publish{{{PublishId(1), "a"}}});
+  now_ += std::chrono::milliseconds(10);
+  const Effects second = Step(&core_, Publish{{{PublishId(2), "b"}}});
+  EXPECT_EQ(core_.oldest_write_at(), asked_at);
+  Step(&core_, Persisted{first.write});
+  EXPECT_EQ(core_.oldest_write_at(), now_);
+  Step(&core_, Persisted{second.write});
+  EXPECT_EQ(core_.oldest_write_at(), std::nullopt);
+}
+
+// What a returning state needs and has left memory comes from this node's own disk.
+TEST_F(CoreTest, AppliesFromItsOwnDiskWhatHasLeftMemory) {
+  CoreStart start;
+  start.hard_state.current_term = Term(1);
+  start.log = Log({}, {{Term(1), Index(1)}}, Index(4), {MakeEntry(1, 4)});
+  start.state_lost = true;
+  Core core = MakeCore({kSelf, kPeer, kOther}, std::move(start));
+  EXPECT_EQ(core.next_due(), base::kForever);  // it does not stand without a state
+  Step(&core, From(kPeer, 1, AppendEntries{{Term(1), Index(4)}, Index(4), {}}));
+  EXPECT_EQ(core.commit_index(), Index(4));
+
+  Effects effects = Step(&core, SnapshotArrived{{Term(1), Index(2)}, 9});
+  ASSERT_EQ(effects.staged.size(), 1u);
+  EXPECT_TRUE(effects.staged[0].install);
+  effects = Step(&core, SnapshotInstalled{true, {Term(1), Index(2)}, core.configuration(), {}});
+  EXPECT_TRUE(effects.apply.empty());
+  ASSERT_EQ(effects.fetches.size(), 1u);
+  EXPECT_EQ(effects.fetches[0].peer, kSelf);
+  EXPECT_EQ(effects.fetches[0].from, Index(3));
+  effects = Step(&core, Fetched{kSelf, Index(3), {MakeEntry(1, 3), MakeEntry(1, 4)}});
+  ASSERT_EQ(effects.apply.size(), 2u);
+  EXPECT_EQ(effects.apply[1]->index, Index(4));
 }
 
 }  // namespace

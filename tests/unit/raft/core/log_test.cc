@@ -116,6 +116,37 @@ TEST(Log, BeginsWhereItWasLoaded) {
   EXPECT_EQ(log.LastPossibleMatch(At(3, 104)), At(4, 100));
 }
 
+TEST(Log, ReleasesItsFrontAndKeepsWhatItKnowsOfTheRest) {
+  for (uint64_t base = 1; base <= 5; ++base) {
+    Log log = LogOf({1, 1, 2, 2, 4});
+    const LogPosition place{*log.TermAt(Index(base)), Index(base)};
+    const LogPosition last = log.last();
+    log.Release(place);
+    EXPECT_EQ(log.base(), place);
+    EXPECT_EQ(log.last(), last);
+    EXPECT_EQ(log.TermAt(Index(base - 1)), std::nullopt);
+    EXPECT_TRUE(log.Matches(place));
+    const Log whole = LogOf({1, 1, 2, 2, 4});
+    for (uint64_t index = base; index <= 5; ++index) {
+      EXPECT_EQ(log.TermAt(Index(index)), whole.TermAt(Index(index))) << base << " " << index;
+      EXPECT_EQ(log.InMemory(Index(index)), index > base);
+    }
+    log.Append(MakeEntry(4, 6));
+    EXPECT_EQ(log.last(), At(4, 6));
+  }
+}
+
+TEST(Log, GoesOnBehindASnapshot) {
+  Log log = LogOf({1, 1, 2});
+  log.Restart(At(7, 100));
+  EXPECT_EQ(log.base(), At(7, 100));
+  EXPECT_EQ(log.last(), At(7, 100));
+  EXPECT_FALSE(log.InMemory(Index(3)));
+  log.Append(MakeEntry(7, 101));
+  EXPECT_EQ(log.last(), At(7, 101));
+  EXPECT_EQ(log.TermAt(Index(100)), Term(7));
+}
+
 TEST(LogDeathTest, AHoleEndsTheProcess) {
   Log log = LogOf({1, 1});
   EXPECT_DEATH(log.Append(MakeEntry(1, 4)), "last_index_");

@@ -83,5 +83,46 @@ TEST_F(ApplierTest, ALaterTermDropsWhatTheOlderDidNotBring) {
   EXPECT_TRUE(publishes_.Contains(PublishId(3)));
 }
 
+TEST_F(ApplierTest, ASnapshotComesBetweenBatches) {
+  AddPublish(1, 1);
+  applier_.Hand({MakeEntry(1, 1, "a")});
+  applier_.Install(50);
+  applier_.Hand({MakeEntry(1, 51, "b")});
+  applier_.RunOnce();
+  RunAnswers();
+  EXPECT_TRUE(machine_.in_order());
+  EXPECT_EQ(machine_.applied().index, Index(51));
+  // It may lie in the snapshot or not.
+  EXPECT_EQ(ended_, (std::vector<Ended>{{1, PublishOutcome::Kind::kUnknown, ""}}));
+  const std::vector<InboxItem> items = inbox_.TakeNow();
+  ASSERT_EQ(items.size(), 3u);
+  EXPECT_EQ(std::get<Applied>(items[0]).index, Index(1));
+  const auto& installed = std::get<SnapshotInstalled>(items[1]);
+  EXPECT_TRUE(installed.ok);
+  EXPECT_EQ(installed.position, (LogPosition{Term(1), Index(50)}));
+  EXPECT_EQ(installed.configuration.voters().size(), 3u);
+  EXPECT_EQ(std::get<Applied>(items[2]).index, Index(51));
+}
+
+TEST_F(ApplierTest, ASnapshotThatFailsIsReported) {
+  applier_.Install(0);
+  applier_.RunOnce();
+  const std::vector<InboxItem> items = inbox_.TakeNow();
+  ASSERT_EQ(items.size(), 1u);
+  EXPECT_FALSE(std::get<SnapshotInstalled>(items[0]).ok);
+}
+
+TEST_F(ApplierTest, ALostStateIsReportedAndNobodyIsToldThatItWasApplied) {
+  AddPublish(1, 1);
+  machine_.Lose();
+  applier_.Hand({MakeEntry(1, 1, "a", kSelf, PublishId(1))});
+  applier_.RunOnce();
+  RunAnswers();
+  EXPECT_EQ(ended_, (std::vector<Ended>{{1, PublishOutcome::Kind::kUnknown, ""}}));
+  const std::vector<InboxItem> items = inbox_.TakeNow();
+  ASSERT_EQ(items.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<StateLost>(items[0]));
+}
+
 }  // namespace
 }  // namespace raft

@@ -154,7 +154,6 @@ class FakeMachine final : public StateMachine {
 // Notes what it was asked for.
 class FakeSnapshots final : public SnapshotTransport {
  public:
-  using Done = std::function<void(absl::StatusOr<LogPosition>)>;
   explicit FakeSnapshots(Journal* journal) : journal_(journal) {}
 
   void SendSnapshot(NodeId peer, Done done) override {

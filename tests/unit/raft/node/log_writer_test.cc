@@ -115,5 +115,30 @@ TEST_F(LogWriterTest, MessagesKeepTheirOrderBehindTheWrites) {
   EXPECT_EQ(Reported(), 0u);
 }
 
+TEST_F(LogWriterTest, TheLogIsRestartedAfterThePromiseAndBeforeWhatFollows) {
+  Effects before = WriteOf(1, {MakeEntry(2, 5)});
+  Effects restart = WriteOf(2, {MakeEntry(3, 101)});
+  restart.hard_state = HardState{Term(3), std::nullopt};
+  restart.restart_log = LogPosition{Term(2), Index(100)};
+  Effects after = WriteOf(3, {MakeEntry(3, 102)});
+  for (Effects* effects : {&before, &restart, &after}) writer_.Write(effects);
+  EXPECT_TRUE(writer_.RunOnce());
+  // What came before the restart need not be written at all.
+  EXPECT_EQ(journal_.Take(),
+            (Lines{"promise t3 v0", "restart 2/100", "append 3/101 3/102", "sync"}));
+  EXPECT_EQ(Reported(), 3u);
+}
+
+TEST_F(LogWriterTest, WhatIsNotNeededIsReleasedAfterwards) {
+  Effects effects = WriteOf(1, {MakeEntry(1, 1), MakeEntry(1, 2)});
+  effects.release_log = Index(1);
+  writer_.Write(&effects);
+  EXPECT_TRUE(writer_.RunOnce());
+  EXPECT_EQ(journal_.Take(), (Lines{"append 1/1 1/2", "sync", "release 1"}));
+  const std::vector<InboxItem> items = inbox_.TakeNow();
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(std::get<LogReleased>(items[1]).base, (LogPosition{Term(1), Index(1)}));
+}
+
 }  // namespace
 }  // namespace raft
