@@ -42,6 +42,7 @@ void Checker::OnStep(const raft::Core& core, const Disks& disks) {
   if (core.role() == raft::Role::kLeader) {
     CheckLeader(core);
     CheckMatches(core);
+    CheckConfigurations(core);
   }
   CheckCommitted(core, disks);
 }
@@ -74,6 +75,34 @@ void Checker::CheckMatches(const raft::Core& core) {
                 known.index, ", now ", progress.match_index));
     }
     known = {core.current_term(), progress.session, progress.match_index};
+  }
+}
+
+// One change at a time, each a step from one that is committed, made by a leader that has
+// committed in its own term; and who was removed leads no more.
+void Checker::CheckConfigurations(const raft::Core& core) {
+  const Index index = core.configuration_index();
+  const auto [known, is_new] = configuration_of_.emplace(
+      std::pair(core.self(), core.current_term()), std::pair(index, core.configuration()));
+  auto& [old_index, old_configuration] = known->second;
+  if (!is_new && index > old_index) {
+    if (!old_configuration.MayBecome(core.configuration())) {
+      Fail(Text("one change at a time: n", core.self(), " makes more than one step at ", index));
+    }
+    if (old_index > core.commit_index()) {
+      Fail(Text("one change at a time: n", core.self(), " changes at ", index,
+                " though the change at ", old_index, " is not committed"));
+    }
+    if (core.log().TermAt(core.commit_index()) != core.current_term()) {
+      Fail(Text("n", core.self(), " changes the members at ", index,
+                " before it has committed in its term"));
+    }
+  }
+  old_index = index;
+  old_configuration = core.configuration();
+  if (!core.configuration().IsVoter(core.self()) && index <= core.commit_index()) {
+    Fail(Text("n", core.self(), " leads in term ", core.current_term(),
+              " though it was removed at ", index));
   }
 }
 

@@ -106,6 +106,7 @@ class Checker {
   };
   void CheckLeader(const raft::Core& core);
   void CheckMatches(const raft::Core& core);
+  void CheckConfigurations(const raft::Core& core);
   void CheckCommitted(const raft::Core& core, const Disks& disks);
   void CheckSame(const raft::Core& core, raft::Index index, raft::Term term);
 
@@ -131,6 +132,9 @@ class Checker {
     raft::Index index;
   };
   std::map<std::pair<raft::NodeId, raft::NodeId>, Match> match_of_;
+  // The newest configuration entry that a leader of a term was seen with.
+  std::map<std::pair<raft::NodeId, raft::Term>, std::pair<raft::Index, raft::Configuration>>
+      configuration_of_;
   // The commit index that was checked last, for each member and life of it.
   std::map<raft::NodeId, raft::Index> checked_commit_;
 

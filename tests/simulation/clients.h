@@ -42,6 +42,9 @@ class Clients {
   // A put and a linearizable read through the node; `done` says that both succeeded.
   void Probe(SimNode* node, std::function<void()> done);
 
+  // Where somebody lives.
+  SimNode* RandomNode();
+
   const History& history() const { return history_; }
 
  private:
@@ -61,7 +64,6 @@ class Clients {
   void End(size_t place, const Done& done);
   size_t Begin(Operation operation);
   std::string NewValue();
-  SimNode* RandomNode();
 
   const ClientSettings settings_;
   World* const world_;

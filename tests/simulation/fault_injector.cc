@@ -27,6 +27,17 @@ SimNode* FaultInjector::Target(const Fault& fault) const {
   return nodes_->front().get();
 }
 
+raft::Configuration FaultInjector::Members() const {
+  raft::Configuration members;
+  raft::Term term;
+  for (const auto& node : *nodes_) {
+    if (node->core() == nullptr || node->core()->current_term() < term) continue;
+    term = node->core()->current_term();
+    members = node->core()->configuration();
+  }
+  return members;
+}
+
 size_t FaultInjector::HostOf(const SimNode* node) const {
   for (size_t i = 0; i < nodes_->size(); ++i) {
     if ((*nodes_)[i].get() == node) return i + 1;
@@ -93,6 +104,18 @@ void FaultInjector::DoToNode(const Fault& fault, SimNode* node) {
       return world_->After(fault.length, [node] { node->EmptyDisk(); });
     case FaultKind::kRotLog:
       return RotLog(fault, node);
+    case FaultKind::kRotState:
+      if (MayDamage(node)) node->RotState(&random);
+      return;
+    case FaultKind::kTransfer:
+      return node->Report(raft::TransferLeadership{
+          random.Chance(0.5) ? raft::kNobody : (*nodes_)[random.Below(hosts())]->id()});
+    case FaultKind::kFalseHint:
+      return BreakConnections(node);
+    case FaultKind::kAddMember:
+    case FaultKind::kRemoveMember:
+    case FaultKind::kWipe:
+      return ChangeMembers(fault, node);
     case FaultKind::kIsolate:
       return network_->Cut(LinksOf(host, true, true), fault.length);
     case FaultKind::kMute:
@@ -125,18 +148,49 @@ void FaultInjector::DoToLinks(const Fault& fault, base::Random* random) {
 
 void FaultInjector::StartAfter(base::Duration delay, SimNode* node) {
   world_->After(delay, [this, node] {
-    if (node->running()) return;
+    if (node->running() || !node->inhabited()) return;
     timeline_->Tell(node->name() + " starts");
     node->Start();
   });
 }
 
 bool FaultInjector::MayDamage(const SimNode* node) const {
-  size_t damaged = 0;
+  const raft::Configuration members = Members();
+  size_t whole = 0;
   for (const auto& other : *nodes_) {
-    if (other.get() != node && other->damaged()) ++damaged;
+    if (other.get() != node && !other->damaged() && members.IsVoter(other->id())) ++whole;
   }
-  return damaged + 1 <= (hosts() - 1) / 2;
+  return !operator_->busy() && whole >= members.quorum_size();
+}
+
+void FaultInjector::ChangeMembers(const Fault& fault, SimNode* node) {
+  if (operator_->busy()) return;
+  if (fault.kind == FaultKind::kAddMember) {
+    for (const auto& host : *nodes_) {
+      if (!host->inhabited()) return operator_->Add(host->host());
+    }
+  } else if (!node->inhabited() || !MayDamage(node)) {
+    return;
+  } else if (fault.kind == FaultKind::kRemoveMember) {
+    operator_->Remove(node->id());
+  } else {
+    const raft::NodeId old_id = node->id();
+    node->Wipe();
+    if (node->inhabited()) return node->Start();
+    operator_->Replace(node->host(), old_id);
+  }
+}
+
+void FaultInjector::BreakConnections(SimNode* to) {
+  for (const auto& other : *nodes_) {
+    if (other.get() == to) continue;
+    world_->After(world_->RandomDelay(microseconds(50), milliseconds(3)),
+                  [other = other.get(), id = to->id()] { other->Report(raft::PeerLost{id}); });
+  }
+}
+
+void FaultInjector::OnKilled(SimNode* node) {
+  if (world_->random()->Chance(0.7)) BreakConnections(node);
 }
 
 void FaultInjector::RotLog(const Fault& fault, SimNode* node) {

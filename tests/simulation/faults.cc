@@ -42,7 +42,13 @@ constexpr Row kRows[] = {
     {FaultKind::kPromisesFall, "promises fall", 4, false, seconds(2), seconds(15)},
     {FaultKind::kSyncError, "the disk refuses", 4, true, {}, {}},
     {FaultKind::kFullDisk, "the disk is full", 3, true, seconds(1), seconds(8)},
-    {FaultKind::kRotLog, "the log rots", 0, true, milliseconds(1), seconds(4)},
+    {FaultKind::kRotLog, "the log rots", 5, true, milliseconds(1), seconds(4)},
+    {FaultKind::kRotState, "the state rots", 3, true, {}, {}},
+    {FaultKind::kTransfer, "leadership is handed over", 5, true, {}, {}},
+    {FaultKind::kFalseHint, "connections to it break", 3, true, {}, {}},
+    {FaultKind::kAddMember, "a member is added", 4, false, {}, {}},
+    {FaultKind::kRemoveMember, "is removed", 4, true, {}, {}},
+    {FaultKind::kWipe, "is wiped", 4, true, {}, {}},
 };
 
 const Row& RowOf(FaultKind kind) {

@@ -36,7 +36,13 @@ enum class FaultKind {
   kPromisesFall,  // for a while, members come to grief as they write a term or a vote
   kSyncError,     // the next sync or write is refused
   kFullDisk,
-  kRotLog,  // bits of the log turn over while the member is down
+  kRotLog,    // bits of the log turn over while the member is down
+  kRotState,  // a record of the state can be read no more
+  kTransfer,
+  kFalseHint,  // connections break though nobody died
+  kAddMember,
+  kRemoveMember,
+  kWipe,
 };
 
 struct Fault {

@@ -10,42 +10,42 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-void Network::Send(size_t from, size_t to, std::string sent) {
-  timeline_->Mix(sent);
+void Network::Send(size_t from, size_t to, Packet sent) {
+  timeline_->Mix(sent.bytes);
   base::Random* random = world_->random();
-  auto bytes = std::make_shared<const std::string>(std::move(sent));
+  auto packet = std::make_shared<const Packet>(std::move(sent));
   const size_t place = Place({from, to});
   if (settings_.replay > 0) {
-    Remember(to, bytes);
+    Remember(to, packet);
     if (random->Chance(settings_.replay)) {
       const Sent& old = recent_[random->Below(recent_.size())];
-      After(world_->RandomDelay(microseconds(1), seconds(1)), old.to, old.bytes);
+      After(world_->RandomDelay(microseconds(1), seconds(1)), old.to, old.packet);
     }
   }
   if (cuts_[place] > 0 || random->Chance(settings_.loss)) return;
   // Most links are quick; some messages come much later, and so out of order or stale.
   base::Duration delay = world_->RandomDelay(microseconds(100), settings_.delay_max);
   if (random->Chance(0.05)) delay = world_->RandomDelay(microseconds(1), settings_.slow_max);
-  After(delay + delays_[place], to, bytes);
+  After(delay + delays_[place], to, packet);
   if (settings_.duplication > 0 && random->Chance(settings_.duplication)) {
-    After(world_->RandomDelay(microseconds(1), seconds(4)), to, bytes);
+    After(world_->RandomDelay(microseconds(1), seconds(4)), to, packet);
   }
 }
 
-void Network::After(base::Duration delay, size_t to, std::shared_ptr<const std::string> bytes) {
+void Network::After(base::Duration delay, size_t to, std::shared_ptr<const Packet> packet) {
   base::Random* random = world_->random();
   bool flipped = false;
-  if (settings_.bit_flip > 0 && !bytes->empty() && random->Chance(settings_.bit_flip)) {
-    std::string wrong = *bytes;
-    wrong[random->Below(wrong.size())] ^= static_cast<char>(1 << random->Below(8));
-    bytes = std::make_shared<const std::string>(std::move(wrong));
+  if (settings_.bit_flip > 0 && random->Chance(settings_.bit_flip)) {
+    Packet wrong = *packet;
+    wrong.bytes[random->Below(wrong.bytes.size())] ^= static_cast<char>(1 << random->Below(8));
+    packet = std::make_shared<const Packet>(std::move(wrong));
     flipped = true;
   }
-  world_->After(delay, [this, to, bytes, flipped] { deliver_(to, *bytes, flipped); });
+  world_->After(delay, [this, to, packet, flipped] { deliver_(to, *packet, flipped); });
 }
 
-void Network::Remember(size_t to, const std::shared_ptr<const std::string>& bytes) {
-  recent_.push_back({world_->now(), to, bytes});
+void Network::Remember(size_t to, const std::shared_ptr<const Packet>& packet) {
+  recent_.push_back({world_->now(), to, packet});
   while (recent_.front().at + seconds(10) < world_->now()) recent_.pop_front();
 }
 

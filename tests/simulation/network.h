@@ -29,10 +29,18 @@ struct NetworkSettings {
   base::Duration slow_max = std::chrono::milliseconds(8);
 };
 
+// What a stream between two members carries, and its metadata (which TCP keeps whole).
+struct Packet {
+  uint64_t from_member = 0;
+  // The data directory that the sender lives in.
+  uint64_t from_uuid = 0;
+  std::string bytes;
+};
+
 class Network {
  public:
   // `flipped`: a bit of it is wrong, so nobody may understand it.
-  using Deliver = std::function<void(size_t to, const std::string& bytes, bool flipped)>;
+  using Deliver = std::function<void(size_t to, const Packet& packet, bool flipped)>;
 
   Network(World* world, Timeline* timeline, size_t hosts, const NetworkSettings& settings,
           Deliver deliver)
@@ -44,13 +52,15 @@ class Network {
         cuts_((hosts + 1) * (hosts + 1)),
         delays_((hosts + 1) * (hosts + 1)) {}
 
-  void Send(size_t from, size_t to, std::string bytes);
+  void Send(size_t from, size_t to, Packet packet);
 
   using Link = std::pair<size_t, size_t>;
   // Nothing passes on these links for so long, unless all heals before.
   void Cut(const std::vector<Link>& links, base::Duration length);
   // Everything on these links takes so much longer.
   void Slow(const std::vector<Link>& links, base::Duration by, base::Duration length);
+
+  bool IsCut(size_t from, size_t to) const { return cuts_[Place({from, to})] > 0; }
 
   // From now on the network is good.
   void Heal();
@@ -60,11 +70,11 @@ class Network {
   struct Sent {
     base::TimePoint at;
     size_t to;
-    std::shared_ptr<const std::string> bytes;
+    std::shared_ptr<const Packet> packet;
   };
   size_t Place(const Link& link) const { return link.first * (hosts_ + 1) + link.second; }
-  void After(base::Duration delay, size_t to, std::shared_ptr<const std::string> bytes);
-  void Remember(size_t to, const std::shared_ptr<const std::string>& bytes);
+  void After(base::Duration delay, size_t to, std::shared_ptr<const Packet> packet);
+  void Remember(size_t to, const std::shared_ptr<const Packet>& packet);
 
   World* const world_;
   Timeline* const timeline_;

@@ -5,7 +5,10 @@
 
 #pragma once
 
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -32,12 +35,18 @@ class SimMachine final : public raft::StateMachine {
   raft::LogPosition applied() const override { return machine_->applied(); }
   raft::StateDigest digest() const override { return machine_->digest(); }
   bool lost() const override { return machine_->lost(); }
-  absl::StatusOr<raft::InstalledState> Install(uint64_t staged) override {
-    return machine_->Install(staged);
-  }
+  absl::StatusOr<raft::InstalledState> Install(uint64_t staged) override;
 
-  // A little of what the background thread does.
-  void DoBackgroundWork();
+  // A little of what the background thread does. The index up to which it flushed, if it did.
+  std::optional<raft::Index> DoBackgroundWork();
+  void set_flush_chance(double chance) { flush_chance_ = chance; }
+
+  // Who is who, as applied.
+  struct Identities {
+    std::map<uint64_t, uint64_t> uuid_of;
+    std::set<uint64_t> removed;
+  };
+  const Identities& identities();
 
   store::KvMachine* kv() { return machine_.get(); }
 
@@ -46,6 +55,9 @@ class SimMachine final : public raft::StateMachine {
   const std::unique_ptr<store::KvMachine> machine_;
   base::Random* const random_;
   Checker* const checker_;
+  double flush_chance_ = 0.02;
+  Identities identities_;
+  bool identities_known_ = false;
 };
 
 }  // namespace simulation

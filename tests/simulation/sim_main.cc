@@ -68,7 +68,7 @@ int ShowSeed() {
     options.history = &history;
   }
   const RunResult result = Run(options);
-  std::cout << "seed " << FLAGS_seed << ": " << result.members << " members, " << result.events
+  std::cout << "seed " << FLAGS_seed << ": " << result.hosts << " hosts, " << result.events
             << " events, " << result.committed << " entries committed, " << result.acknowledged
             << " writes acknowledged, " << result.reads << " reads, " << result.terms_led
             << " terms with a leader, trace " << std::hex << result.trace_hash << std::dec << "\n"

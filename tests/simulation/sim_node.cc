@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/canary.h"
+#include "base/status.h"
 #include "glog/logging.h"
 #include "raft/wire/codec.h"
 #include "tests/simulation/sim_meta.h"
@@ -79,25 +80,31 @@ class SimNode::NetworkPort final : public raft::Transport {
     } else {
       node_->around_.checker->Fail("a member sends what cannot be decoded");
     }
-    node_->around_.send(node_->id_, to, std::move(bytes));
+    node_->around_.send(node_, to, {node_->id_.value(), node_->uuid_, std::move(bytes)});
   }
 
  private:
   SimNode* const node_;
 };
 
-// States are not carried yet: the leader is told so, and tries again.
 class SimNode::SnapshotPort final : public raft::SnapshotTransport {
  public:
-  void SendSnapshot(raft::NodeId,
-                    std::function<void(absl::StatusOr<raft::LogPosition>)> done) override {
-    done(absl::UnavailableError("no road for states"));
+  explicit SnapshotPort(SimNode* node) : node_(node) {}
+  void SendSnapshot(raft::NodeId peer, Done done) override {
+    node_->Tell("sends its state to n" + std::to_string(peer.value()));
+    node_->around_.road->Send(node_, peer, [this, done](absl::StatusOr<raft::LogPosition> sent) {
+      done(std::move(sent));
+      node_->PlanRaft();
+    });
   }
-  void Discard(uint64_t) override {}
+  void Discard(uint64_t staged) override { node_->staged_.erase(staged); }
+
+ private:
+  SimNode* const node_;
 };
 
-SimNode::SimNode(raft::NodeId id, const Settings& settings, Surroundings surroundings)
-    : id_(id),
+SimNode::SimNode(size_t host, const Settings& settings, Surroundings surroundings)
+    : host_(host),
       settings_(settings),
       around_(std::move(surroundings)),
       world_(around_.world),
@@ -110,8 +117,9 @@ SimNode::~SimNode() = default;
 raft::NodeOptions SimNode::Options() const {
   raft::NodeOptions options;
   options.self = id_;
-  for (uint64_t voter = 1; voter <= settings_.voters; ++voter) {
-    options.voters.push_back(raft::NodeId(voter));
+  if (founder_) {
+    options.voters = settings_.founders;
+    options.bootstrap_command = settings_.bootstrap_command;
   }
   options.heartbeat_interval = settings_.heartbeat_interval;
   options.election_timeout = settings_.election_timeout;
@@ -122,7 +130,27 @@ raft::NodeOptions SimNode::Options() const {
   return options;
 }
 
+void SimNode::MoveIn(raft::NodeId id, bool founder) {
+  id_ = id;
+  uuid_ = UuidOf(host_, id);
+  founder_ = founder;
+  Tell("moves in at host " + std::to_string(host_));
+  Start();
+}
+
+void SimNode::Wipe() {
+  Kill();
+  files_ = base::SimulatedFileSystem();
+  files_.set_sectors_atomic(true);
+  states_.clear();
+  durable_ = DurableLog();
+  damaged_ = false;
+  if (base::Planted("wiped-member-is-its-old-self")) return;
+  id_ = raft::kNobody;
+}
+
 void SimNode::Start() {
+  if (!inhabited()) return;
   ++life_;
   paused_ = false;
   try {
@@ -141,6 +169,9 @@ std::unique_ptr<SimNode::Running> SimNode::Load() {
   LoadPromises(running.get());
   LoadState(running.get());
   LoadLog(running.get(), &start);
+  NoteConfigurations(running.get(), &start);
+  start.state_lost = running->machine->lost();
+  start.digest = running->machine->digest();
   start.hard_state = running->promises->hard_state();
   start.boot_count = running->promises->CountBoot();
   start.applied = running->machine->applied();
@@ -166,11 +197,56 @@ void SimNode::LoadState(Running* running) {
   options.cluster_id = 1;
   options.member_id = id_.value();
   options.datum_cache_bytes = settings_.datum_cache_bytes;
-  auto machine =
-      store::KvMachine::Open(std::make_unique<store::MemoryEngine>(state_disk_), options);
-  CHECK(machine.ok()) << machine.status();
+  const uint64_t number = running->promises->state_number();
+  // What was swapped for another, or came and was never taken into use.
+  std::erase_if(states_, [number](const auto& state) { return state.first != number; });
+  staged_.clear();
+  std::shared_ptr<store::MemoryDisk>& disk = states_[number];
+  if (!disk) disk = std::make_shared<store::MemoryDisk>();
+  auto machine = store::KvMachine::Open(std::make_unique<store::MemoryEngine>(disk), options);
+  if (!machine.ok()) {
+    Tell("has lost its state: " + std::string(machine.status().message()));
+    if (!damaged_) around_.checker->Fail("a good state is lost");
+    machine = store::KvMachine::OpenLost(options);
+  }
+  (*machine)->set_take_staged([this](uint64_t staged) { return TakeStaged(staged); });
+  (*machine)->set_on_damage([this](const absl::Status& damage) {
+    Tell("loses its state: " + std::string(damage.message()));
+    if (running_) Report(raft::StateLost{});
+  });
   running->machine =
       std::make_unique<SimMachine>(id_, *std::move(machine), world_->random(), around_.checker);
+  running->machine->set_flush_chance(settings_.flush_chance);
+}
+
+// The one atomic step is the name of the state in meta/.
+absl::StatusOr<std::unique_ptr<store::Engine>> SimNode::TakeStaged(uint64_t staged) {
+  const auto found = staged_.find(staged);
+  if (found == staged_.end()) return absl::NotFoundError("nothing is staged under that name");
+  const std::string bytes = std::move(found->second);
+  staged_.erase(found);
+  ASSIGN_OR_RETURN(std::shared_ptr<store::MemoryDisk> disk, store::MemoryDisk::Import(bytes));
+  const uint64_t number = running_->promises->state_number() + 1;
+  states_[number] = disk;
+  running_->promises->SaveStateNumber(number);
+  states_.erase(number - 1);
+  Tell("takes the state that came");
+  return std::make_unique<store::MemoryEngine>(disk);
+}
+
+// The state's, then those that the log holds behind it.
+void SimNode::NoteConfigurations(Running* running, raft::NodeStart* start) {
+  const store::Membership membership = running->machine->kv()->membership();
+  if (membership.index != raft::Index{}) {
+    start->configurations.push_back({membership.index, membership.configuration});
+  } else if (founder_) {
+    start->configurations.push_back({raft::Index{}, raft::Configuration(settings_.founders)});
+  }
+  for (const raft::EntryRef& entry : start->tail) {
+    if (entry->kind != raft::EntryKind::kConfiguration) continue;
+    const auto command = raft::DecodeConfigurationCommand(entry->command);
+    if (command) start->configurations.push_back({entry->index, command->configuration});
+  }
 }
 
 void SimNode::LoadLog(Running* running, raft::NodeStart* start) {
@@ -179,6 +255,7 @@ void SimNode::LoadLog(Running* running, raft::NodeStart* start) {
   options.directory = kLogDirectory;
   options.segment_bytes = settings_.segment_bytes;
   options.keep_after = applied.index;
+  options.log_reserve_bytes = settings_.log_reserve_bytes;
   options.must_exist = running->promises->boots() > 0;
   options.random_seed = world_->random()->Next();
   options.on_refusal = [](const absl::Status& status) {
@@ -199,9 +276,11 @@ void SimNode::LoadLog(Running* running, raft::NodeStart* start) {
   running->log = *std::move(log);
   if (world_->random()->Chance(0.5)) running->log->PrepareSegment().IgnoreError();
   NoteDurableLog(contents);
-  if (!durable_.Holds(applied) || applied.index < contents.base.index) {
-    BeginLogAnew(running, applied, &contents);
+  const bool lost = running->machine->lost();
+  if (!lost && applied.index < contents.base.index) {
+    around_.checker->Fail(name() + "'s log begins behind its state");
   }
+  if (!lost && !durable_.Holds(applied)) BeginLogAnew(running, applied, &contents);
   start->log_base = contents.base;
   start->term_runs = std::move(contents.term_runs);
   start->last_index = contents.last_index;
@@ -238,7 +317,7 @@ void SimNode::BuildParts(Running* running, raft::NodeStart start) {
   running->observed_promises =
       std::make_unique<ObservedPromises>(running->promises.get(), &durable_);
   running->transport = std::make_unique<NetworkPort>(this);
-  running->snapshots = std::make_unique<SnapshotPort>();
+  running->snapshots = std::make_unique<SnapshotPort>(this);
   running->inbox =
       std::make_unique<raft::Inbox>(options.inbox_publishes_max, options.inbox_bytes_max);
   running->sender = std::make_unique<raft::Sender>(running->transport.get());
@@ -268,14 +347,17 @@ void SimNode::OnTrace(const std::string& line) {
       line.ends_with("becomes candidate")) {
     around_.on_promise(this);
   }
-  if (line.ends_with("is whole again")) damaged_ = false;
+  if (line.ends_with("is whole again") || line.ends_with("stands on a snapshot")) {
+    damaged_ = core() != nullptr && (core()->hard_state().doubtful || core()->state_lost());
+  }
   if (line.ends_with("becomes leader")) around_.on_new_leader(this);
 }
 
 void SimNode::Kill() {
+  if (running_ && around_.on_killed) around_.on_killed(this);
   files_.KillProcess();
   running_ = nullptr;
-  state_disk_->Crash();
+  for (auto& [number, disk] : states_) disk->Crash();
   ++life_;
 }
 
@@ -286,7 +368,7 @@ void SimNode::LosePower(bool during_next_write) {
   }
   files_.LosePower(world_->random());
   running_ = nullptr;
-  state_disk_->Crash();
+  for (auto& [number, disk] : states_) disk->Crash();
   ++life_;
 }
 
@@ -341,6 +423,12 @@ void SimNode::RotLog(base::Random* random) {
        " at " + std::to_string(flips[0].offset));
 }
 
+void SimNode::RotState(base::Random* random) {
+  if (states_.empty() || !states_.rbegin()->second->DamageRecord(random->Below(20))) return;
+  damaged_ = true;
+  Tell("a record of its state rots");
+}
+
 void SimNode::Heal() {
   healed_ = true;
   files_.set_on_operation(nullptr);
@@ -355,9 +443,40 @@ void SimNode::Heal() {
   PlanLog();
 }
 
-void SimNode::Receive(const std::string& bytes, bool flipped) {
+// Design: an id belongs to one data directory, and never comes back once it was removed.
+bool SimNode::MayReceiveFrom(const Packet& packet) {
+  const SimMachine::Identities& known = running_->machine->identities();
+  if (known.removed.count(packet.from_member) > 0) {
+    around_.tell_removed(this, raft::NodeId(packet.from_member));
+    return false;
+  }
+  const auto found = known.uuid_of.find(packet.from_member);
+  return found == known.uuid_of.end() || found->second == packet.from_uuid;
+}
+
+void SimNode::Report(raft::InboxItem report) {
   if (!running_) return;
-  auto envelope = raft::DecodeEnvelope(bytes);
+  running_->inbox->PushReport(std::move(report));
+  PlanRaft();
+}
+
+bool SimNode::ExportState(raft::LogPosition* position, std::string* bytes) {
+  store::KvMachine* machine = kv();
+  if (machine == nullptr || machine->lost()) return false;
+  machine->Flush();
+  *position = machine->applied();
+  *bytes = states_.rbegin()->second->Export();
+  return true;
+}
+
+void SimNode::Stage(raft::LogPosition position, std::string bytes) {
+  staged_[++last_staged_] = std::move(bytes);
+  Report(raft::SnapshotArrived{position, last_staged_});
+}
+
+void SimNode::Receive(const Packet& packet, bool flipped) {
+  if (!running_ || !MayReceiveFrom(packet)) return;
+  auto envelope = raft::DecodeEnvelope(packet.bytes);
   if (!envelope.ok()) return;
   if (flipped) around_.checker->Fail("a message with a flipped bit is taken for a good one");
   if (running_->inbox->TryPush(&*envelope)) PlanRaft();
@@ -367,6 +486,14 @@ void SimNode::Publish(std::string command, base::Duration patience, raft::Publis
   if (!running_) return done({raft::PublishOutcome::Kind::kDropped, {}});
   raft::WaitingPublish publish{std::move(command), clock_.Now() + patience, std::move(done)};
   if (running_->inbox->TryPush(&publish)) PlanRaft();
+}
+
+void SimNode::ChangeConfiguration(std::string command, raft::Index based_on,
+                                  base::Duration patience, raft::PublishDone done) {
+  if (!running_) return done({raft::PublishOutcome::Kind::kDropped, {}});
+  raft::WaitingPublish change{std::move(command), clock_.Now() + patience, std::move(done),
+                              raft::EntryKind::kConfiguration, based_on};
+  if (running_->inbox->TryPush(&change)) PlanRaft();
 }
 
 void SimNode::Read(base::Duration patience, raft::ReadDone done) {
@@ -451,7 +578,9 @@ void SimNode::LogTurn() {
 
 void SimNode::ApplyTurn() {
   if (!running_->applier->RunOnce()) return;
-  running_->machine->DoBackgroundWork();
+  if (const auto flushed = running_->machine->DoBackgroundWork()) {
+    Report(raft::StateFlushed{*flushed});
+  }
   RunAnswers();
   PlanRaft();
   PlanApply();

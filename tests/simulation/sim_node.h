@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,8 +18,10 @@
 #include "store/promises.h"
 #include "store/raft_log.h"
 #include "tests/simulation/checker.h"
+#include "tests/simulation/network.h"
 #include "tests/simulation/node_clock.h"
 #include "tests/simulation/sim_machine.h"
+#include "tests/simulation/snapshot_road.h"
 #include "tests/simulation/timeline.h"
 #include "tests/simulation/world.h"
 
@@ -32,7 +35,9 @@ struct ProcessEnded {
 class SimNode {
  public:
   struct Settings {
-    size_t voters = 3;
+    // Of the cluster as it was founded, and its log's first entry. Who joins later learns them.
+    std::vector<raft::NodeId> founders;
+    std::string bootstrap_command;
     base::Duration heartbeat_interval = std::chrono::milliseconds(100);
     base::Duration election_timeout = std::chrono::milliseconds(1000);
     double drift = 0;
@@ -41,6 +46,10 @@ class SimNode {
     size_t append_bytes_max = 1 << 20;
     size_t in_flight_messages_max = 512;
     size_t datum_cache_bytes = 64 << 10;
+    // What is left of the log for those that lag.
+    uint64_t log_reserve_bytes = 256 << 20;
+    // After how many applied batches, about, the state is flushed.
+    double flush_chance = 0.02;
     // How long a sync takes.
     base::Duration sync_min = std::chrono::microseconds(100);
     base::Duration sync_max = std::chrono::milliseconds(3);
@@ -52,17 +61,26 @@ class SimNode {
     World* world;
     Checker* checker;
     Timeline* timeline;
+    SnapshotRoad* road;
     // Hands a message to the network.
-    std::function<void(raft::NodeId from, raft::NodeId to, std::string bytes)> send;
+    std::function<void(SimNode* from, raft::NodeId to, Packet packet)> send;
+    // A member refuses another for good: it was removed from the cluster.
+    std::function<void(SimNode* by, raft::NodeId removed)> tell_removed;
+    std::function<void(SimNode*)> on_killed;
     // The disks of all members.
     std::function<Disks()> disks;
     std::function<void(SimNode*)> on_new_leader;
     std::function<void(SimNode*)> on_promise;
   };
 
-  SimNode(raft::NodeId id, const Settings& settings, Surroundings surroundings);
+  // A host on which nobody lives yet.
+  SimNode(size_t host, const Settings& settings, Surroundings surroundings);
   ~SimNode();
 
+  // A member of this name moves in, with an empty data directory. A founder knows the others.
+  void MoveIn(raft::NodeId id, bool founder);
+  // The member is gone and its data directory empty.
+  void Wipe();
   void Start();
   // kill -9: what was written stays, synced or not.
   void Kill();
@@ -83,21 +101,37 @@ class SimNode {
   void EmptyDisk();
   // Bits of the log turn over. Requires: it does not run.
   void RotLog(base::Random* random);
-  // Its log may hold less than it acknowledged.
+  // A record of the state can be read no more.
+  void RotState(base::Random* random);
+  // It may hold less than it acknowledged, of the log or of the state.
   bool damaged() const { return damaged_; }
   // No more faults from here on.
   void Heal();
 
   bool running() const { return running_ != nullptr; }
   bool paused() const { return paused_; }
+  // Somebody lives here, though perhaps it does not run.
+  bool inhabited() const { return id_ != raft::kNobody; }
+  size_t host() const { return host_; }
+  uint64_t life() const { return life_; }
+  static uint64_t UuidOf(size_t host, raft::NodeId id) { return host * 1'000'000 + id.value(); }
   raft::NodeId id() const { return id_; }
+  uint64_t uuid() const { return uuid_; }
   std::string name() const { return "n" + std::to_string(id_.value()); }
   const DurableLog& disk() const { return durable_; }
   const raft::Core* core() const { return running_ ? &running_->driver->core() : nullptr; }
   // Null while it does not run.
   store::KvMachine* kv() const { return running_ ? running_->machine->kv() : nullptr; }
 
-  void Receive(const std::string& bytes, bool flipped);
+  void Receive(const Packet& packet, bool flipped);
+  // Something happened that the driver should know of.
+  void Report(raft::InboxItem report);
+  void ChangeConfiguration(std::string command, raft::Index based_on, base::Duration patience,
+                           raft::PublishDone done);
+  // The state as it is flushed now. False if there is none.
+  bool ExportState(raft::LogPosition* position, std::string* bytes);
+  // A state has come whole and lies beside the one in use.
+  void Stage(raft::LogPosition position, std::string bytes);
   void Publish(std::string command, base::Duration patience, raft::PublishDone done);
   void Read(base::Duration patience, raft::ReadDone done);
 
@@ -135,8 +169,12 @@ class SimNode {
   std::unique_ptr<Running> Load();
   void LoadPromises(Running* running);
   void LoadState(Running* running);
+  void NoteConfigurations(Running* running, raft::NodeStart* start);
   void LoadLog(Running* running, raft::NodeStart* start);
   void BeginLogAnew(Running* running, raft::LogPosition applied, store::RaftLogContents* contents);
+  absl::StatusOr<std::unique_ptr<store::Engine>> TakeStaged(uint64_t staged);
+  // The rules of identity, as the server's transport holds them.
+  bool MayReceiveFrom(const Packet& packet);
   void NoteDurableLog(const store::RaftLogContents& contents);
   void BuildParts(Running* running, raft::NodeStart start);
   void OnTrace(const std::string& line);
@@ -156,14 +194,21 @@ class SimNode {
   void PlanTurn(base::Duration delay, bool* planned, void (SimNode::*turn)());
   void Tell(const std::string& line) { around_.timeline->Tell(name() + " " + line); }
 
-  const raft::NodeId id_;
+  const size_t host_;
+  raft::NodeId id_;
+  // Of the data directory.
+  uint64_t uuid_ = 0;
+  bool founder_ = false;
   const Settings settings_;
   const Surroundings around_;
   World* const world_;
   NodeClock clock_;
 
   base::SimulatedFileSystem files_;
-  std::shared_ptr<store::MemoryDisk> state_disk_ = std::make_shared<store::MemoryDisk>();
+  // state-N, by N.
+  std::map<uint64_t, std::shared_ptr<store::MemoryDisk>> states_;
+  std::map<uint64_t, std::string> staged_;
+  uint64_t last_staged_ = 0;
   DurableLog durable_;
   base::TimePoint stalled_until_ = base::TimePoint::min();
   bool damaged_ = false;

@@ -44,9 +44,28 @@ NetworkSettings DrawNetwork(base::Random* random) {
   return settings;
 }
 
-SimNode::Settings DrawNode(base::Random* random, size_t voters) {
+// Some are spare: members are added there.
+size_t HostsOf(uint64_t seed) { return MembersOf(seed) + seed % 3; }
+
+SnapshotRoadSettings DrawRoad(base::Random* random) {
+  SnapshotRoadSettings settings;
+  settings.chunk_bytes = random->Chance(0.5) ? 1 << 10 : 64 << 10;
+  // Minutes for a whole state, in some.
+  settings.chunk_max = random->Chance(0.2) ? seconds(2) : milliseconds(5);
+  return settings;
+}
+
+SimNode::Settings DrawNode(base::Random* random, size_t members) {
   SimNode::Settings settings;
-  settings.voters = voters;
+  datum::membership::MembershipChange change;
+  for (uint64_t id = 1; id <= members; ++id) {
+    settings.founders.push_back(raft::NodeId(id));
+    *change.mutable_bootstrap()->add_members() = MemberOn(id, raft::NodeId(id), false);
+  }
+  settings.bootstrap_command = raft::EncodeConfigurationCommand(
+      raft::Configuration(settings.founders), change.SerializeAsString());
+  settings.log_reserve_bytes = random->Chance(0.3) ? 256 << 20 : random->Below(24 << 10);
+  settings.flush_chance = random->Chance(0.5) ? 0.02 : 0.1;
   settings.sync_max = random->Chance(0.2) ? milliseconds(60) : milliseconds(3);
   settings.segment_bytes = random->Chance(0.5) ? 8 << 10 : 64 << 10;
   settings.log_cache_bytes_max = random->Chance(0.5) ? 2 << 10 : 64 << 10;
@@ -63,16 +82,21 @@ class Simulation {
   RunResult Run();
 
  private:
-  void BuildNodes(size_t members);
-  void Deliver(size_t host, const std::string& bytes, bool flipped);
+  void BuildNodes(size_t members, size_t hosts);
+  SimNode::Surroundings AroundNodes();
+  SimNode* FindNode(raft::NodeId id) const;
+  void TellRemoved(SimNode* by, raft::NodeId removed);
   void RunUntil(base::TimePoint time);
   void Heal();
   void ProbeUntilServed();
+  SimNode* OnlyLeader();
+  std::string StateText() const;
   void CheckLiveness();
   void CheckClients();
   bool Failed() const { return !checker_.violation().empty(); }
 
   const RunOptions options_;
+  size_t members_ = 0;
   World world_;
   Timeline timeline_;
   Checker checker_;
@@ -80,6 +104,8 @@ class Simulation {
   base::TimePoint end_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
   std::unique_ptr<Network> network_;
+  std::unique_ptr<SnapshotRoad> road_;
+  std::unique_ptr<Operator> operator_;
   std::unique_ptr<FaultInjector> faults_;
   std::unique_ptr<Clients> clients_;
   bool served_after_healing_ = false;
@@ -89,44 +115,76 @@ Simulation::Simulation(const RunOptions& options)
     : options_(options), world_(options.seed), timeline_(&world_, options.timeline) {
   begin_ = world_.now();
   end_ = begin_ + options.length;
-  const size_t members = MembersOf(options.seed);
+  members_ = MembersOf(options.seed);
+  const size_t hosts = HostsOf(options.seed);
   base::Random* random = world_.random();
-  network_ = std::make_unique<Network>(
-      &world_, &timeline_, members, DrawNetwork(random),
-      [this](size_t to, const std::string& bytes, bool flipped) { Deliver(to, bytes, flipped); });
-  BuildNodes(members);
-  faults_ = std::make_unique<FaultInjector>(&world_, &timeline_, network_.get(), &nodes_);
+  network_ = std::make_unique<Network>(&world_, &timeline_, hosts, DrawNetwork(random),
+                                       [this](size_t to, const Packet& packet, bool flipped) {
+                                         nodes_[to - 1]->Receive(packet, flipped);
+                                       });
+  road_ = std::make_unique<SnapshotRoad>(
+      &world_, DrawRoad(random), [this](raft::NodeId id) { return FindNode(id); },
+      [this](const SimNode& from, const SimNode& to) {
+        return network_->IsCut(from.host(), to.host()) || network_->IsCut(to.host(), from.host());
+      });
+  BuildNodes(members_, hosts);
+  operator_ = std::make_unique<Operator>(&world_, &timeline_, &nodes_);
+  faults_ = std::make_unique<FaultInjector>(&world_, &timeline_, network_.get(), operator_.get(),
+                                            &nodes_);
   clients_ = std::make_unique<Clients>(ClientSettings(), &world_, &checker_, &nodes_);
 }
 
-void Simulation::BuildNodes(size_t members) {
+void Simulation::BuildNodes(size_t members, size_t hosts) {
   base::Random* random = world_.random();
   const SimNode::Settings common = DrawNode(random, members);
   const bool clocks_drift = random->Chance(0.5);
-  SimNode::Surroundings around{&world_,
-                               &checker_,
-                               &timeline_,
-                               [this](raft::NodeId from, raft::NodeId to, std::string bytes) {
-                                 network_->Send(from.value(), to.value(), std::move(bytes));
-                               },
-                               [this] {
-                                 Disks disks;
-                                 for (const auto& node : nodes_) disks[node->id()] = &node->disk();
-                                 return disks;
-                               },
-                               [this](SimNode* node) { faults_->OnNewLeader(node); },
-                               [this](SimNode* node) { faults_->OnPromise(node); }};
-  for (uint64_t id = 1; id <= members; ++id) {
+  for (size_t host = 1; host <= hosts; ++host) {
     SimNode::Settings settings = common;
     if (clocks_drift) settings.drift = (static_cast<double>(random->Below(201)) - 100) / 1000;
     // What a member remembers must not change what it answers.
     settings.datum_cache_bytes = random->Chance(0.5) ? 0 : 64 << 10;
-    nodes_.push_back(std::make_unique<SimNode>(raft::NodeId(id), settings, around));
+    nodes_.push_back(std::make_unique<SimNode>(host, settings, AroundNodes()));
   }
 }
 
-void Simulation::Deliver(size_t host, const std::string& bytes, bool flipped) {
-  nodes_[host - 1]->Receive(bytes, flipped);
+SimNode::Surroundings Simulation::AroundNodes() {
+  SimNode::Surroundings around;
+  around.world = &world_;
+  around.checker = &checker_;
+  around.timeline = &timeline_;
+  around.road = road_.get();
+  around.send = [this](SimNode* from, raft::NodeId to, Packet packet) {
+    SimNode* node = FindNode(to);
+    if (node != nullptr) network_->Send(from->host(), node->host(), std::move(packet));
+  };
+  around.tell_removed = [this](SimNode* by, raft::NodeId removed) { TellRemoved(by, removed); };
+  around.on_killed = [this](SimNode* node) { faults_->OnKilled(node); };
+  around.disks = [this] {
+    Disks disks;
+    for (const auto& node : nodes_) disks[node->id()] = &node->disk();
+    return disks;
+  };
+  around.on_new_leader = [this](SimNode* node) { faults_->OnNewLeader(node); };
+  around.on_promise = [this](SimNode* node) { faults_->OnPromise(node); };
+  return around;
+}
+
+// Where the member lives, or lived: its address stays when it is gone.
+SimNode* Simulation::FindNode(raft::NodeId id) const {
+  for (const auto& node : nodes_) {
+    if (node->id() == id) return node.get();
+  }
+  return nullptr;
+}
+
+// "The member has been permanently removed from the cluster": it ends itself.
+void Simulation::TellRemoved(SimNode* by, raft::NodeId removed) {
+  world_.After(milliseconds(1), [this, by, removed] {
+    SimNode* node = FindNode(removed);
+    if (node == nullptr || !node->running() || network_->IsCut(by->host(), node->host())) return;
+    timeline_.Tell(node->name() + " was removed and ends itself");
+    node->Wipe();
+  });
 }
 
 void Simulation::RunUntil(base::TimePoint time) {
@@ -139,39 +197,61 @@ void Simulation::Heal() {
   timeline_.Tell("everything heals");
   faults_->Stop();
   network_->Heal();
+  road_->Heal();
   for (const auto& node : nodes_) node->Heal();
 }
 
 // Asks a member after the other, until one serves.
 void Simulation::ProbeUntilServed() {
-  SimNode* node = nodes_[world_.random()->Below(nodes_.size())].get();
+  SimNode* node = clients_->RandomNode();
   clients_->Probe(node, [this] { served_after_healing_ = true; });
   world_.After(seconds(1), [this] {
     if (!served_after_healing_ && world_.now() + kQuiet < end_) ProbeUntilServed();
   });
 }
 
-void Simulation::CheckLiveness() {
-  std::ostringstream state;
-  size_t leaders = 0;
-  bool level = true;
+// Who leads in the highest term, which all others must be level with.
+SimNode* Simulation::OnlyLeader() {
+  SimNode* leader = nullptr;
   for (const auto& node : nodes_) {
     const raft::Core* core = node->core();
-    if (core == nullptr) {
-      return checker_.Fail("liveness: " + node->name() + " does not run after healing");
-    }
+    if (core == nullptr || core->role() != raft::Role::kLeader) continue;
+    if (leader != nullptr) checker_.Fail("liveness: two lead after healing");
+    leader = node.get();
+  }
+  if (leader == nullptr) checker_.Fail("liveness: nobody leads after healing:" + StateText());
+  return leader;
+}
+
+std::string Simulation::StateText() const {
+  std::ostringstream state;
+  for (const auto& node : nodes_) {
+    const raft::Core* core = node->core();
+    if (core == nullptr) continue;
     state << " n" << node->id() << ":" << raft::RoleName(core->role()) << " t"
           << core->current_term() << " last=" << core->log().last()
           << " commit=" << core->commit_index() << " applied=" << core->last_applied()
-          << " hash=" << node->kv()->state_hash();
-    if (core->role() == raft::Role::kLeader) ++leaders;
-    if (node->kv()->applied() != nodes_[0]->kv()->applied()) level = false;
-    if (node->kv()->state_hash() != nodes_[0]->kv()->state_hash()) level = false;
+          << (core->hard_state().doubtful ? " doubtful" : "")
+          << (core->state_lost() ? " lost" : "");
   }
-  if (leaders != 1) checker_.Fail("liveness: not one leader after healing:" + state.str());
-  if (!level) checker_.Fail("liveness: members differ after healing:" + state.str());
+  return state.str();
+}
+
+void Simulation::CheckLiveness() {
+  const SimNode* leader = OnlyLeader();
+  if (leader == nullptr) return;
+  for (const auto& node : nodes_) {
+    if (!leader->core()->configuration().IsMember(node->id())) continue;
+    if (node->core() == nullptr) {
+      return checker_.Fail("liveness: " + node->name() + " does not run after healing");
+    }
+    if (node->kv()->applied() != leader->kv()->applied() || node->kv()->lost() ||
+        node->kv()->state_hash() != leader->kv()->state_hash()) {
+      checker_.Fail("liveness: members differ after healing:" + StateText());
+    }
+  }
   if (!served_after_healing_) {
-    checker_.Fail("liveness: no write and read were served after healing:" + state.str());
+    checker_.Fail("liveness: no write and read were served after healing:" + StateText());
   }
 }
 
@@ -182,7 +262,10 @@ void Simulation::CheckClients() {
 }
 
 RunResult Simulation::Run() {
-  for (const auto& node : nodes_) node->Start();
+  for (size_t host = 1; host <= members_; ++host) {
+    nodes_[host - 1]->MoveIn(raft::NodeId(host), true);
+  }
+  operator_->Start();
   faults_->Plan(options_.faults ? *options_.faults : FaultsOf(options_));
   clients_->Start();
   RunUntil(end_ - kHealing);
@@ -192,6 +275,7 @@ RunResult Simulation::Run() {
   }
   RunUntil(end_ - kQuiet);
   clients_->Stop();
+  operator_->Stop();
   RunUntil(end_ - milliseconds(1));
   if (!Failed()) CheckLiveness();
   CheckClients();
@@ -210,7 +294,7 @@ RunResult Simulation::Run() {
 }  // namespace
 
 std::vector<Fault> FaultsOf(const RunOptions& options) {
-  return DrawFaults(options.seed, MembersOf(options.seed), options.length - kHealing);
+  return DrawFaults(options.seed, HostsOf(options.seed), options.length - kHealing);
 }
 
 RunResult Run(const RunOptions& options) {

@@ -32,7 +32,7 @@ struct RunOptions {
 
 struct RunResult {
   std::string violation;  // empty if none
-  uint64_t members = 0;
+  uint64_t hosts = 0;
   uint64_t events = 0;
   uint64_t committed = 0;
   uint64_t acknowledged = 0;
