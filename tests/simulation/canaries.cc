@@ -55,12 +55,22 @@ constexpr Canary kCanaries[] = {
     {"boots-not-counted", "J1", "the names of writes are given again after a restart"},
     {"damage-taken-for-torn", "F3", "a damaged log is cut as if it had never been acknowledged"},
     {"doubt-cleared-at-once", "F3", "a member that lost part of its log votes again too early"},
+    {"snapshot-term-not-compared", "C2", "a log that differs at the snapshot's place is kept"},
+    {"any-snapshot-taken", "C3", "a snapshot that is older than the state is installed"},
+    {"applies-while-installing", "C4", "entries are applied while a state is being installed"},
+    {"snapshot-says-more", "C5", "a snapshot is stamped with a later place than it holds"},
+    {"snapshot-configuration-ignored", "C5", "the members that a snapshot tells are ignored"},
+    {"change-before-own-term", "D1", "members change before the leader commits in its own term"},
+    {"two-changes-at-once", "D3", "members change again before a change is committed"},
+    {"cut-configuration-kept", "D2", "a change that was cut from the log stays in force"},
+    {"removed-leader-stays", "D4", "a leader that was removed leads on"},
+    {"wiped-member-is-its-old-self", "D6", "an empty data directory votes under its old name"},
     {"session-ignored", "B5", "what a member said before it was started anew still counts"},
 };
 
 // Of those that are found within a few seeds, for the test that runs at every change.
-constexpr const char* kQuick[] = {"vote-not-persisted", "ack-before-fsync",
-                                  "commit-from-heartbeat"};
+constexpr const char* kQuick[] = {"meta-not-synced", "ack-before-fsync", "one-voter-not-asked",
+                                  "read-before-applied", "forward-taken-twice"};
 
 // Searched in steps, so that a bug that is found early ends the search.
 constexpr uint64_t kStep = 32;

@@ -119,6 +119,16 @@ void Checker::CheckSame(const raft::Core& core, Index index, Term term) {
   }
 }
 
+bool Checker::Held(const raft::Core& core, const Disks& disks, NodeId node,
+                   raft::LogPosition position) const {
+  const auto disk = disks.find(node);
+  if (disk != disks.end() && disk->second->Holds(position)) return true;
+  const auto lost = lost_.find(node);
+  if (lost == lost_.end() || !lost->second.disk.Holds(position)) return false;
+  const auto progress = core.progress().find(node);
+  return progress != core.progress().end() && progress->second.session <= lost->second.session;
+}
+
 void Checker::CheckCommitted(const raft::Core& core, const Disks& disks) {
   Index& checked = checked_commit_[core.self()];
   // A member that was started anew begins again at what its state machine holds.
@@ -139,8 +149,7 @@ void Checker::CheckCommitted(const raft::Core& core, const Disks& disks) {
         core.log().InMemory(index) ? base::Crc32c(core.log().At(index)->command) : 0;
     history_.push_back({term, core.current_term(), checksum});
     const bool on_quorum = core.configuration().IsQuorum([&](NodeId node) {
-      const auto disk = disks.find(node);
-      return disk != disks.end() && disk->second->Holds({term, index});
+      return Held(core, disks, node, {term, index});
     });
     if (!on_quorum) {
       Fail(Text("committed on a quorum: n", core.self(), " commits ", term, "/", index,

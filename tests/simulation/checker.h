@@ -62,6 +62,12 @@ using Disks = std::map<raft::NodeId, const DurableLog*>;
 
 class Checker {
  public:
+  // A fault takes from a member, whose life was `session`, what its disk held. A leader that has
+  // not heard of a later life may still count it; that a quorum remains is the fault atlas's word.
+  void OnLost(raft::NodeId node, raft::Session session, const DurableLog& disk) {
+    lost_[node] = {session, disk};
+  }
+
   // A member starts with this.
   void OnStart(raft::NodeId node, const raft::HardState& hard_state);
 
@@ -108,6 +114,8 @@ class Checker {
   void CheckMatches(const raft::Core& core);
   void CheckConfigurations(const raft::Core& core);
   void CheckCommitted(const raft::Core& core, const Disks& disks);
+  bool Held(const raft::Core& core, const Disks& disks, raft::NodeId node,
+            raft::LogPosition position) const;
   void CheckSame(const raft::Core& core, raft::Index index, raft::Term term);
 
   std::string violation_;
@@ -125,6 +133,11 @@ class Checker {
   std::map<raft::Index, std::pair<raft::Term, uint64_t>> applied_;
   std::map<raft::Index, std::pair<uint64_t, raft::NodeId>> state_at_;
   std::map<uint64_t, raft::Index> operation_at_;
+  struct Lost {
+    raft::Session session;
+    DurableLog disk;
+  };
+  std::map<raft::NodeId, Lost> lost_;
   // What a leader knows a peer to hold never falls within a term and a life of the peer.
   struct Match {
     raft::Term term;

@@ -52,6 +52,11 @@ etcdserverpb::InternalRaftRequest RequestOf(const Operation& operation) {
     put->set_key(operation.key);
     put->set_value(Padded(operation.value));
     txn->add_failure()->mutable_request_range()->set_key(operation.key);
+    if (operation.past_revision > 0) {
+      auto* range = txn->add_success()->mutable_request_range();
+      range->set_key("past");
+      range->set_revision(operation.past_revision);
+    }
   }
   return request;
 }
@@ -138,7 +143,11 @@ Operation Clients::NewOperation(size_t client) {
     }
   }
   if (operation.puts()) operation.value = NewValue();
-  if (operation.kind == Kind::kTxn) operation.expected = value_seen_[operation.key];
+  if (operation.kind == Kind::kTxn) {
+    operation.expected = value_seen_[operation.key];
+    const auto back = static_cast<int64_t>(random->Below(60));
+    if (random->Chance(0.3)) operation.past_revision = std::max<int64_t>(0, revision_seen_ - back);
+  }
   return operation;
 }
 

@@ -63,21 +63,21 @@ void WriteJson(const History& history, base::TimePoint begin, std::ostream* out)
     if (operation.kind == Kind::kRange || operation.kind == Kind::kCompact) continue;
     if (operation.serializable || operation.shown_revision != operation.revision) continue;
     const bool reads = operation.kind == Kind::kGet;
-    // A Txn whose comparison failed has read: what it saw stands in "value_seen".
     const std::string seen = operation.seen.empty() ? "" : operation.seen.front().value;
-    const bool found = reads                          ? !operation.seen.empty()
-                       : operation.kind == Kind::kTxn ? operation.changed
-                                                      : operation.changed;
-    const base::TimePoint end =
-        operation.outcome == Operation::Outcome::kOk ? operation.end : base::kForever;
+    const bool ok = operation.outcome == Operation::Outcome::kOk;
     *out << "{\"client\":" << operation.client << ",\"op\":\"" << KindName(operation.kind)
          << "\",\"key\":\"" << operation.key << "\",\"value\":\""
          << (reads ? seen : operation.value) << "\",\"expected\":\"" << operation.expected
-         << "\",\"value_seen\":\"" << seen << "\",\"found\":" << (found ? "true" : "false")
-         << ",\"outcome\":\"" << OutcomeName(operation.outcome)
+         << "\",\"found\":" << ((reads ? !seen.empty() : operation.changed) ? "true" : "false");
+    // What a Txn met whose comparison failed.
+    if (operation.kind == Kind::kTxn && ok && !operation.changed) {
+      *out << ",\"seen\":\"" << seen << "\"";
+    }
+    const base::Duration end = (operation.end == base::kForever ? base::kForever - base::TimePoint()
+                                                                : operation.end - begin);
+    *out << ",\"outcome\":\"" << OutcomeName(operation.outcome)
          << "\",\"revision\":" << operation.revision
-         << ",\"call\":" << (operation.call - begin).count() << ",\"return\":"
-         << (end == base::kForever ? end : base::TimePoint(end - begin)).time_since_epoch().count()
+         << ",\"call\":" << (operation.call - begin).count() << ",\"return\":" << end.count()
          << "}\n";
   }
 }

@@ -36,6 +36,8 @@ struct Operation {
   std::string key;
   std::string value;
   std::string expected;
+  // Txn: it reads at this revision too, which may be compacted; 0: it does not.
+  int64_t past_revision = 0;
   Outcome outcome = Outcome::kUnknown;
   // Of what was OK: a revision was made by it.
   bool changed = false;

@@ -140,6 +140,7 @@ void SimNode::MoveIn(raft::NodeId id, bool founder) {
 
 void SimNode::Wipe() {
   Kill();
+  around_.checker->OnLost(id_, session_, durable_);
   files_ = base::SimulatedFileSystem();
   files_.set_sectors_atomic(true);
   states_.clear();
@@ -174,6 +175,7 @@ std::unique_ptr<SimNode::Running> SimNode::Load() {
   start.digest = running->machine->digest();
   start.hard_state = running->promises->hard_state();
   start.boot_count = running->promises->CountBoot();
+  session_ = raft::Session(start.boot_count);
   start.applied = running->machine->applied();
   around_.checker->OnStart(id_, start.hard_state);
   BuildParts(running.get(), std::move(start));
@@ -419,6 +421,7 @@ void SimNode::RotLog(base::Random* random) {
   const auto flips = files_.FlipBits(kLogDirectory, random->Chance(0.5) ? 0.01 : 0.2, random);
   if (flips.empty()) return;
   damaged_ = true;
+  around_.checker->OnLost(id_, session_, durable_);
   Tell(std::to_string(flips.size()) + " bits of its log rot, the first in " + flips[0].path +
        " at " + std::to_string(flips[0].offset));
 }

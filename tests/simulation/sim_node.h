@@ -198,6 +198,7 @@ class SimNode {
   raft::NodeId id_;
   // Of the data directory.
   uint64_t uuid_ = 0;
+  raft::Session session_;
   bool founder_ = false;
   const Settings settings_;
   const Surroundings around_;
