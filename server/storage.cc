@@ -243,10 +243,9 @@ std::vector<std::pair<raft::Index, raft::Configuration>> Storage::Configurations
   } else if (promises->configuration().index() != 0) {
     found_at[raft::Index(promises->configuration().index())] = KnownConfiguration();
   }
-  for (const raft::EntryRef& entry : contents.tail) {
-    if (entry->kind != raft::EntryKind::kConfiguration) continue;
-    const auto command = raft::DecodeConfigurationCommand(entry->command);
-    if (command) found_at[entry->index] = command->configuration;
+  const raft::Index known_at = found_at.empty() ? raft::Index{} : found_at.rbegin()->first;
+  for (const auto& [index, configuration] : contents.configurations) {
+    if (index > known_at) found_at[index] = configuration;
   }
   return {found_at.begin(), found_at.end()};
 }
