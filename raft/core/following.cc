@@ -20,6 +20,8 @@ void Core::OnAppendEntries(const Envelope& envelope) {
   const bool fits = log_.Matches(append.prev_log) || (base::Planted("place-before-not-compared") &&
                                                       append.prev_log.index <= log_.last().index);
   if (append.prev_log.index > commit_index_ && !fits) {
+    // What is missing is perhaps in the snapshot that is being installed.
+    if (installing_) return;
     SendAfterPersist(envelope.from, AppendEntriesReply{false, Index{}, append.prev_log.index,
                                                        log_.LastPossibleMatch(append.prev_log)});
     return;
