@@ -17,6 +17,7 @@
 //   9  one configuration change at a time    CheckConfigurations
 //  10  answered only what is committed and applied    OnAcknowledged
 //  11  read floor                            history_checker.h, and OnRead by index
+//  12  leases, 13 watches, 14 memory: not here
 //  15  no promise before the disk            OnSend, against what is durable
 
 #pragma once

@@ -114,7 +114,8 @@ SimNode* Clients::RandomNode() {
 
 std::string Clients::NewValue() {
   base::Random* random = world_->random();
-  size_t size = random->Below(100);
+  // Some fill a few sectors.
+  size_t size = random->Below(random->Chance(0.15) ? 3000 : 100);
   if (random->Below(settings_.large_one_in) == 0) size = random->Below(settings_.large_bytes_max);
   return std::to_string(++values_) + "-" + std::to_string(size);
 }

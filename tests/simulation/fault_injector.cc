@@ -27,17 +27,6 @@ SimNode* FaultInjector::Target(const Fault& fault) const {
   return nodes_->front().get();
 }
 
-raft::Configuration FaultInjector::Members() const {
-  raft::Configuration members;
-  raft::Term term;
-  for (const auto& node : *nodes_) {
-    if (node->core() == nullptr || node->core()->current_term() < term) continue;
-    term = node->core()->current_term();
-    members = node->core()->configuration();
-  }
-  return members;
-}
-
 size_t FaultInjector::HostOf(const SimNode* node) const {
   for (size_t i = 0; i < nodes_->size(); ++i) {
     if ((*nodes_)[i].get() == node) return i + 1;
@@ -87,6 +76,8 @@ void FaultInjector::DoToNode(const Fault& fault, SimNode* node) {
       return StartAfter(fault.length, node);
     case FaultKind::kPowerLossInWrite:
       return node->LosePower(true);
+    case FaultKind::kKillInWrite:
+      return node->KillInWrite(fault.length);
     case FaultKind::kPause:
       node->Pause();
       return world_->After(fault.length, [node] {
@@ -154,13 +145,22 @@ void FaultInjector::StartAfter(base::Duration delay, SimNode* node) {
   });
 }
 
+// In every configuration that anybody has, committed or not: it may yet decide.
 bool FaultInjector::MayDamage(const SimNode* node) const {
-  const raft::Configuration members = Members();
-  size_t whole = 0;
+  if (operator_->busy()) return false;
+  const auto is_whole = [this, node](raft::NodeId voter) {
+    for (const auto& other : *nodes_) {
+      if (other->id() == voter) return other.get() != node && !other->damaged();
+    }
+    return false;
+  };
   for (const auto& other : *nodes_) {
-    if (other.get() != node && !other->damaged() && members.IsVoter(other->id())) ++whole;
+    if (!other->inhabited()) continue;
+    if (other->core() == nullptr || !other->core()->configuration().IsQuorum(is_whole)) {
+      return false;
+    }
   }
-  return !operator_->busy() && whole >= members.quorum_size();
+  return true;
 }
 
 void FaultInjector::ChangeMembers(const Fault& fault, SimNode* node) {

@@ -42,8 +42,6 @@ class FaultInjector {
   void StartAfter(base::Duration delay, SimNode* node);
   void ChangeMembers(const Fault& fault, SimNode* node);
   void BreakConnections(SimNode* to);
-  // The voters of whoever leads, or of anybody.
-  raft::Configuration Members() const;
   void RotLog(const Fault& fault, SimNode* node);
   void Flap(const Fault& fault, size_t host, int times_left);
   std::vector<Network::Link> LinksOf(size_t host, bool in, bool out) const;

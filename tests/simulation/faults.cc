@@ -25,6 +25,7 @@ constexpr Row kRows[] = {
     {FaultKind::kKill, "kill", 12, true, milliseconds(1), seconds(6)},
     {FaultKind::kPowerLoss, "power loss", 12, true, milliseconds(1), seconds(6)},
     {FaultKind::kPowerLossInWrite, "power loss in a write", 12, true, milliseconds(1), seconds(6)},
+    {FaultKind::kKillInWrite, "kill in a write", 6, true, milliseconds(5), milliseconds(500)},
     {FaultKind::kAllLosePower, "all lose power", 8, false, milliseconds(1), seconds(2)},
     {FaultKind::kPause, "pause", 10, true, milliseconds(10), seconds(5)},
     {FaultKind::kFreezeClock, "clock stands still", 4, true, milliseconds(100), seconds(5)},

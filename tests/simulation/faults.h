@@ -19,6 +19,7 @@ enum class FaultKind {
   kKill,
   kPowerLoss,
   kPowerLossInWrite,
+  kKillInWrite,  // and the power goes soon after
   kAllLosePower,
   kPause,
   kFreezeClock,

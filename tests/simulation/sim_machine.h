@@ -35,6 +35,7 @@ class SimMachine final : public raft::StateMachine {
   raft::LogPosition applied() const override { return machine_->applied(); }
   raft::StateDigest digest() const override { return machine_->digest(); }
   bool lost() const override { return machine_->lost(); }
+  void DeclareLost(const absl::Status& why) const override { machine_->DeclareLost(why); }
   absl::StatusOr<raft::InstalledState> Install(uint64_t staged) override;
 
   // A little of what the background thread does. The index up to which it flushed, if it did.

@@ -6,18 +6,14 @@
 #include <utility>
 
 #include "base/canary.h"
-#include "base/status.h"
 #include "glog/logging.h"
 #include "raft/wire/codec.h"
-#include "tests/simulation/sim_meta.h"
 
 namespace simulation {
 namespace {
 
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
-
-constexpr char kLogDirectory[] = "log";
 
 }  // namespace
 
@@ -182,137 +178,6 @@ std::unique_ptr<SimNode::Running> SimNode::Load() {
   return running;
 }
 
-void SimNode::LoadPromises(Running* running) {
-  auto meta = SimMeta::Open(&files_);
-  if (!meta.ok()) {
-    if (!absl::IsDataLoss(meta.status())) throw ProcessEnded{meta.status().ToString()};
-    around_.checker->Fail(name() + ": " + meta.status().ToString());
-  }
-  auto promises = store::Promises::Load(*std::move(meta));
-  CHECK(promises.ok()) << promises.status();
-  running->promises = *std::move(promises);
-  durable_.hard_state = running->promises->hard_state();
-}
-
-void SimNode::LoadState(Running* running) {
-  store::KvMachineOptions options;
-  options.cluster_id = 1;
-  options.member_id = id_.value();
-  options.datum_cache_bytes = settings_.datum_cache_bytes;
-  const uint64_t number = running->promises->state_number();
-  // What was swapped for another, or came and was never taken into use.
-  std::erase_if(states_, [number](const auto& state) { return state.first != number; });
-  staged_.clear();
-  std::shared_ptr<store::MemoryDisk>& disk = states_[number];
-  if (!disk) disk = std::make_shared<store::MemoryDisk>();
-  auto machine = store::KvMachine::Open(std::make_unique<store::MemoryEngine>(disk), options);
-  if (!machine.ok()) {
-    Tell("has lost its state: " + std::string(machine.status().message()));
-    if (!damaged_) around_.checker->Fail("a good state is lost");
-    machine = store::KvMachine::OpenLost(options);
-  }
-  (*machine)->set_take_staged([this](uint64_t staged) { return TakeStaged(staged); });
-  (*machine)->set_on_damage([this](const absl::Status& damage) {
-    Tell("loses its state: " + std::string(damage.message()));
-    if (running_) Report(raft::StateLost{});
-  });
-  running->machine =
-      std::make_unique<SimMachine>(id_, *std::move(machine), world_->random(), around_.checker);
-  running->machine->set_flush_chance(settings_.flush_chance);
-}
-
-// The one atomic step is the name of the state in meta/.
-absl::StatusOr<std::unique_ptr<store::Engine>> SimNode::TakeStaged(uint64_t staged) {
-  const auto found = staged_.find(staged);
-  if (found == staged_.end()) return absl::NotFoundError("nothing is staged under that name");
-  const std::string bytes = std::move(found->second);
-  staged_.erase(found);
-  ASSIGN_OR_RETURN(std::shared_ptr<store::MemoryDisk> disk, store::MemoryDisk::Import(bytes));
-  const uint64_t number = running_->promises->state_number() + 1;
-  states_[number] = disk;
-  running_->promises->SaveStateNumber(number);
-  states_.erase(number - 1);
-  Tell("takes the state that came");
-  return std::make_unique<store::MemoryEngine>(disk);
-}
-
-// The state's, then those that the log holds behind it.
-void SimNode::NoteConfigurations(Running* running, raft::NodeStart* start) {
-  const store::Membership membership = running->machine->kv()->membership();
-  if (membership.index != raft::Index{}) {
-    start->configurations.push_back({membership.index, membership.configuration});
-  } else if (founder_) {
-    start->configurations.push_back({raft::Index{}, raft::Configuration(settings_.founders)});
-  }
-  for (const raft::EntryRef& entry : start->tail) {
-    if (entry->kind != raft::EntryKind::kConfiguration) continue;
-    const auto command = raft::DecodeConfigurationCommand(entry->command);
-    if (command) start->configurations.push_back({entry->index, command->configuration});
-  }
-}
-
-void SimNode::LoadLog(Running* running, raft::NodeStart* start) {
-  const raft::LogPosition applied = running->machine->applied();
-  store::RaftLogOptions options;
-  options.directory = kLogDirectory;
-  options.segment_bytes = settings_.segment_bytes;
-  options.keep_after = applied.index;
-  options.log_reserve_bytes = settings_.log_reserve_bytes;
-  options.must_exist = running->promises->boots() > 0;
-  options.random_seed = world_->random()->Next();
-  options.on_refusal = [](const absl::Status& status) {
-    throw ProcessEnded{"the disk refuses: " + std::string(status.message())};
-  };
-  options.on_damage = [this, running](const std::string& damage) {
-    Tell("doubts itself: " + damage);
-    if (!damaged_) around_.checker->Fail("a log that only lost its unsynced tail: " + damage);
-    raft::HardState doubtful = running->promises->hard_state();
-    doubtful.doubtful = true;
-    running->promises->SaveHardState(doubtful);
-    durable_.hard_state = doubtful;
-    return absl::OkStatus();
-  };
-  store::RaftLogContents contents;
-  auto log = store::RaftLog::Open(&files_, options, &contents);
-  if (!log.ok()) throw ProcessEnded{log.status().ToString()};
-  running->log = *std::move(log);
-  if (world_->random()->Chance(0.5)) running->log->PrepareSegment().IgnoreError();
-  NoteDurableLog(contents);
-  const bool lost = running->machine->lost();
-  if (!lost && applied.index < contents.base.index) {
-    around_.checker->Fail(name() + "'s log begins behind its state");
-  }
-  if (!lost && !durable_.Holds(applied)) BeginLogAnew(running, applied, &contents);
-  start->log_base = contents.base;
-  start->term_runs = std::move(contents.term_runs);
-  start->last_index = contents.last_index;
-  start->tail = std::move(contents.tail);
-}
-
-// All that the state holds was committed: the log goes on behind it (as server/storage.cc does).
-void SimNode::BeginLogAnew(Running* running, raft::LogPosition applied,
-                           store::RaftLogContents* contents) {
-  Tell("begins its log anew behind its state");
-  running->log->Restart(applied);
-  *contents = store::RaftLogContents();
-  contents->base = applied;
-  contents->last_index = applied.index;
-  NoteDurableLog(*contents);
-}
-
-// The log is durable as it was opened (store/raft_log.h).
-void SimNode::NoteDurableLog(const store::RaftLogContents& contents) {
-  durable_.base = contents.base;
-  durable_.terms.assign(contents.last_index - contents.base.index, raft::Term{});
-  for (size_t run = 0; run < contents.term_runs.size(); ++run) {
-    const raft::Index end = run + 1 < contents.term_runs.size() ? contents.term_runs[run + 1].index
-                                                                : contents.last_index + 1;
-    for (raft::Index i = contents.term_runs[run].index; i < end; ++i) {
-      durable_.terms[i - contents.base.index - 1] = contents.term_runs[run].term;
-    }
-  }
-}
-
 void SimNode::BuildParts(Running* running, raft::NodeStart start) {
   const raft::NodeOptions options = Options();
   running->observed_log = std::make_unique<ObservedLog>(running->log.get(), &durable_);
@@ -368,10 +233,17 @@ void SimNode::LosePower(bool during_next_write) {
     files_.LosePowerAfter(world_->random()->Between(1, 6));
     return;
   }
+  power_lasts_ = base::Duration{};
   files_.LosePower(world_->random());
   running_ = nullptr;
   for (auto& [number, disk] : states_) disk->Crash();
   ++life_;
+}
+
+void SimNode::KillInWrite(base::Duration power_lasts) {
+  if (!running_) return;
+  power_lasts_ = power_lasts;
+  files_.LosePowerAfter(world_->random()->Between(1, 6));
 }
 
 void SimNode::EndProcess(const std::string& why, bool power_goes) {
@@ -434,6 +306,7 @@ void SimNode::RotState(base::Random* random) {
 
 void SimNode::Heal() {
   healed_ = true;
+  power_lasts_ = base::Duration{};
   files_.set_on_operation(nullptr);
   EmptyDisk();
   stalled_until_ = base::TimePoint::min();
@@ -519,7 +392,14 @@ void SimNode::RunTurn(void (SimNode::*turn)()) {
   try {
     (this->*turn)();
   } catch (const base::PowerLoss&) {
-    EndProcess("loses power while it writes", true);
+    if (power_lasts_ == base::Duration{}) return EndProcess("loses power while it writes", true);
+    Tell("is killed while it writes");
+    const base::Duration soon = std::exchange(power_lasts_, base::Duration{});
+    Kill();
+    Start();
+    world_->After(soon, [this] {
+      if (running_ && !healed_) EndProcess("loses power soon after", true);
+    });
   } catch (const ProcessEnded& ended) {
     EndProcess("ends: " + ended.why, false);
   }

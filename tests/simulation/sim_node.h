@@ -86,6 +86,9 @@ class SimNode {
   void Kill();
   // The power goes, perhaps in the middle of the next write.
   void LosePower(bool during_next_write);
+  // The process is killed in the middle of the next write and starts again at once: what it wrote
+  // and did not sync is there, until the power goes so long after.
+  void KillInWrite(base::Duration power_lasts);
   // The process does nothing until Resume; what arrives waits.
   void Pause() { paused_ = true; }
   void Resume();
@@ -136,6 +139,7 @@ class SimNode {
   void Read(base::Duration patience, raft::ReadDone done);
 
  private:
+  static constexpr char kLogDirectory[] = "log";
   class ObservedLog;
   class ObservedPromises;
   class NetworkPort;
@@ -175,6 +179,8 @@ class SimNode {
   absl::StatusOr<std::unique_ptr<store::Engine>> TakeStaged(uint64_t staged);
   // The rules of identity, as the server's transport holds them.
   bool MayReceiveFrom(const Packet& packet);
+  // What was durable is there, or has been overwritten.
+  void CheckDurableLogStays(const DurableLog& before);
   void NoteDurableLog(const store::RaftLogContents& contents);
   void BuildParts(Running* running, raft::NodeStart start);
   void OnTrace(const std::string& line);
@@ -213,6 +219,8 @@ class SimNode {
   DurableLog durable_;
   base::TimePoint stalled_until_ = base::TimePoint::min();
   bool damaged_ = false;
+  // Set while the next write is to be the last of its process, but not of the power.
+  base::Duration power_lasts_{};
   bool healed_ = false;
 
   std::unique_ptr<Running> running_;
