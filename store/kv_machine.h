@@ -75,8 +75,7 @@ class KvMachine final : public raft::StateMachine {
   void set_take_staged(TakeStaged take_staged) { take_staged_ = std::move(take_staged); }
   // Called once when the state is lost, from the thread that met the damage.
   void set_on_damage(OnDamage on_damage) { on_damage_ = std::move(on_damage); }
-  // The state can be trusted no more (its digest differs from the others'). Threads: any.
-  void DeclareLost(const absl::Status& why) const;
+  void DeclareLost(const absl::Status& why) const override;
 
   // Local reads at the newest state; linearizable only after a ReadIndex (raft/node/node.h).
   // The header shows `raft_term` and exactly the revision that was read.

@@ -44,6 +44,7 @@ absl::Status MembershipApplier::Apply(const raft::Entry& entry, std::string* res
     LOG(ERROR) << "entry " << entry.position() << " holds no configuration";
     return ErrorStatus(Error::kUndecodable);
   }
+  is_first_ = cluster_->membership().index == raft::Index{};
   cluster_->SetConfiguration(command->configuration, entry.index, pending_);
   RETURN_IF_ERROR(Change(change));
   if (change.change_case() != MembershipChange::CHANGE_NOT_SET &&
@@ -78,8 +79,7 @@ absl::Status MembershipApplier::Change(const MembershipChange& change) {
 }
 
 absl::Status MembershipApplier::Bootstrap(const datum::membership::Bootstrap& bootstrap) {
-  const Membership there = cluster_->membership();
-  if (!there.members.empty() || !there.removed.empty()) return ErrorStatus(Error::kMemberExists);
+  if (!is_first_) return ErrorStatus(Error::kMemberExists);
   for (const Member& member : bootstrap.members()) cluster_->SetMember(member, pending_);
   return absl::OkStatus();
 }
@@ -154,6 +154,10 @@ absl::Status MembershipApplier::Bind(const datum::membership::Bind& bind) {
 
 absl::Status MembershipApplier::Publish(const membershippb::ClusterMemberAttrSetRequest& request) {
   std::optional<Member> member = cluster_->member(request.member_id());
+  // A log from before members stood in it has no bootstrap: there whoever speaks is believed.
+  if (!member && cluster_->membership().index == raft::Index{}) {
+    member.emplace().set_id(request.member_id());
+  }
   if (!member) return ErrorStatus(Error::kMemberNotFound);
   member->set_name(request.member_attributes().name());
   *member->mutable_client_urls() = request.member_attributes().client_urls();

@@ -63,6 +63,8 @@ class MembershipApplier {
   const Identity identity_;
   PendingWrites* const pending_;
   ClusterRecord* const cluster_;
+  // The entry at hand is the first configuration of all.
+  bool is_first_ = false;
 };
 
 }  // namespace store

@@ -56,6 +56,7 @@ void Core::Step(base::TimePoint now, Event event, Effects* effects) {
     void operator()(const StateFlushed& event) { core->OnStateFlushed(event.index); }
     void operator()(const LogReleased& event) { core->OnLogReleased(event.base); }
     void operator()(const StateLost&) { core->OnStateLost(); }
+    void operator()(const StoodStill& event) { core->OnStoodStill(event.length); }
   };
   std::visit(Stepper{this}, event);
   effects_ = nullptr;
@@ -66,6 +67,20 @@ void Core::OnTick() {
     HeartbeatTask();
   } else if (now_ >= leader_due_) {
     ElectionTask();
+  }
+}
+
+// Time in which this node could hear nothing and write nothing counts against nobody, and all get a
+// moment to be heard: else a machine that is paused elects whenever it goes on.
+void Core::OnStoodStill(base::Duration length) {
+  for (OutstandingWrite& write : outstanding_writes_) write.asked_at += length;
+  commit_moved_at_ += length;
+  if (is_leader()) {
+    quorum_due_ = now_ + options_.election_timeout;
+  } else if (leader_ != kNobody && leader_heard_at_ != base::TimePoint::min()) {
+    leader_heard_at_ += length;
+    const base::Duration moment = options_.heartbeat_interval;
+    leader_due_ = std::max(leader_due_, now_ + moment + RandomUpTo(moment));
   }
 }
 

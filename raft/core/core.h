@@ -237,6 +237,7 @@ class Core {
 
   // state_check.cc
   void OnStateLost();
+  void OnStoodStill(base::Duration length);
   void NoteDigest(NodeId node, StateDigest digest);
   void FindAgreedDigest(Index index);
   void CompareWithAgreed(StateDigest agreed);

@@ -95,8 +95,14 @@ struct LogReleased {
 // The state machine's state cannot be trusted or read any more.
 struct StateLost {};
 
+// This process did not run for so long (a paused machine, a stopped process): the silence was its
+// own. Comes before what has waited meanwhile.
+struct StoodStill {
+  base::Duration length;
+};
+
 using Event = std::variant<Tick, Envelope, Publish, Persisted, Applied, ReadRequest, Fetched,
                            TransferLeadership, PeerLost, SnapshotArrived, SnapshotInstalled,
-                           SnapshotSent, StateFlushed, LogReleased, StateLost>;
+                           SnapshotSent, StateFlushed, LogReleased, StateLost, StoodStill>;
 
 }  // namespace raft

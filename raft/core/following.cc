@@ -17,6 +17,8 @@ void Core::OnAppendEntries(const Envelope& envelope) {
   // matches prevLogTerm. What is committed here matches the leader's log whatever it says
   // (paper 5.4.3, leader completeness), so a late message is never a reason to go back.
   if (append.prev_log.index > commit_index_ && !log_.Matches(append.prev_log)) {
+    // What is missing is perhaps in the snapshot that is being installed.
+    if (installing_) return;
     SendAfterPersist(envelope.from, AppendEntriesReply{false, Index{}, append.prev_log.index,
                                                        log_.LastPossibleMatch(append.prev_log)});
     return;

@@ -19,7 +19,8 @@ constexpr uint64_t kReadyTenths = 9;
 
 // Who may vote may stand, unless it has forgotten part of its log or has no state to lead with.
 bool Core::MayStand() const {
-  return configuration().IsVoter(options_.self) && !hard_state_.doubtful && !state_lost_;
+  return configuration().IsVoter(options_.self) && !hard_state_.doubtful && !state_lost_ &&
+         !installing_;
 }
 
 // Why this change may not be appended now; nothing if it may. Each configuration differs from the

@@ -45,7 +45,7 @@ void Core::SendTimeoutNowIfCaughtUp() {
 }
 
 void Core::OnTimeoutNow(const Envelope& envelope) {
-  if (envelope.from != leader_ || !MayStand() || installing_ || DiskStalls()) return;
+  if (envelope.from != leader_ || !MayStand() || DiskStalls()) return;
   StartElection(true);
 }
 

@@ -31,6 +31,7 @@ class Applier {
         last_term_(machine->applied().term) {}
 
   void Hand(std::vector<EntryRef> entries) { queue_.Push(std::move(entries)); }
+  void DeclareLost(const absl::Status& why) { machine_->DeclareLost(why); }
   // Once all that was handed before is applied.
   void Install(uint64_t staged) { queue_.Push(StagedSnapshot{staged, true}); }
 

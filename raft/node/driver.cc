@@ -60,7 +60,9 @@ Driver::Driver(const NodeOptions& options, NodeStart start, const Parts& parts, 
 }
 
 void Driver::RunOnce(base::TimePoint now) {
+  const base::Duration late = now - next_due();
   now_ = std::max(now, now_);
+  NoticeStandstill(late);
   // What came is taken before what is due is done: after a pause of this process the leader's
   // heartbeats that wait in the inbox are heard before an election is thought of.
   for (InboxItem& item : parts_.inbox->TakeNow()) Take(std::move(item));
@@ -71,6 +73,12 @@ void Driver::RunOnce(base::TimePoint now) {
   UpdateStatus();
   if (now_ >= expire_due_) Expire();
   HandOutAnswers();
+}
+
+// Twice in a row it is no pause but overload, and who is always late must not wait for ever.
+void Driver::NoticeStandstill(base::Duration late) {
+  stood_still_ = !stood_still_ && late >= options_.heartbeat_interval;
+  if (stood_still_) Step(StoodStill{late});
 }
 
 void Driver::HandOutAnswers() {
@@ -160,6 +168,7 @@ void Driver::Do(Effects effects) {
   if (effects.state_differs) {
     LOG(ERROR) << "this member's state differs from that of a quorum: it serves nothing from it "
                   "and takes another member's";
+    parts_.applier->DeclareLost(absl::DataLossError("it differs from that of a quorum"));
   }
 }
 

@@ -75,6 +75,7 @@ class Driver {
   void Do(Effects effects);
   void Expire();
   void UpdateStatus();
+  void NoticeStandstill(base::Duration late);
   void HandOutAnswers();
   void Refuse(const RefusedPublish& refused);
   void FetchFromDisk(const Fetch& fetch);
@@ -90,6 +91,7 @@ class Driver {
 
   base::TimePoint now_;
   base::TimePoint expire_due_;
+  bool stood_still_ = false;  // before the last RunOnce
   Effects effects_;
   std::vector<AnswerQueue::Answer> answers_;
   std::vector<AnswerQueue::Answer> read_answers_;

@@ -100,6 +100,8 @@ class StateMachine {
 
   // The state can be read or trusted no more: Apply does nothing until an Install. Threads: any.
   virtual bool lost() const = 0;
+  // The others say so: this state differs from a quorum's. Threads: any; never blocks.
+  virtual void DeclareLost(const absl::Status& why) const = 0;
 
   // Puts the state that was staged under that name in the place of this one, durably. Whatever the
   // outcome, the staged one is used up. Threads: the apply thread only.

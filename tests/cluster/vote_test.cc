@@ -40,6 +40,7 @@ class NothingApplied final : public raft::StateMachine {
   raft::LogPosition applied() const override { return {}; }
   raft::StateDigest digest() const override { return {}; }
   bool lost() const override { return false; }
+  void DeclareLost(const absl::Status&) const override {}
   absl::StatusOr<raft::InstalledState> Install(uint64_t) override {
     return absl::UnimplementedError("no snapshot is sent in this test");
   }

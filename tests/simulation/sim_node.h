@@ -31,6 +31,7 @@ class SimMachine final : public raft::StateMachine {
   raft::LogPosition applied() const override { return applied_; }
   raft::StateDigest digest() const override { return {}; }
   bool lost() const override { return false; }
+  void DeclareLost(const absl::Status&) const override {}
   absl::StatusOr<raft::InstalledState> Install(uint64_t) override {
     return absl::UnimplementedError("install");
   }

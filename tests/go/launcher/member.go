@@ -24,6 +24,7 @@ type Member struct {
 	Name      string
 	ClientURL string
 	PeerURL   string
+	Place     Place
 
 	binary string
 	flags  []string
@@ -38,7 +39,7 @@ type Member struct {
 }
 
 // DataDir is the member's --data-dir. It stays when the process ends.
-func (m *Member) DataDir() string { return filepath.Join(m.home, m.Name+".datum") }
+func (m *Member) DataDir() string { return filepath.Join(m.Place.Directory, m.Name+".datum") }
 
 // LogPath is the file with stdout and stderr of all processes this member has had.
 func (m *Member) LogPath() string { return filepath.Join(m.home, m.Name+".log") }
@@ -71,6 +72,38 @@ func (m *Member) Pid() int {
 	return m.process.Pid
 }
 
+// LogOfThisProcess is what the present process, or the last one, has written.
+func (m *Member) LogOfThisProcess() string {
+	m.mutex.Lock()
+	start := m.logStart
+	m.mutex.Unlock()
+	return string(m.logFrom(start))
+}
+
+// WaitEnd waits until the process has ended by itself.
+func (m *Member) WaitEnd(timeout time.Duration) error {
+	m.mutex.Lock()
+	ended := m.ended
+	m.mutex.Unlock()
+	if ended == nil {
+		return fmt.Errorf("%s was never launched", m.Name)
+	}
+	select {
+	case <-ended:
+		return nil
+	case <-time.After(timeout):
+		return fmt.Errorf("%s still runs after %v", m.Name, timeout)
+	}
+}
+
+// Wipe removes the data directory of a member that does not run.
+func (m *Member) Wipe() error {
+	if m.Running() {
+		return fmt.Errorf("%s runs", m.Name)
+	}
+	return os.RemoveAll(m.DataDir())
+}
+
 // Running says whether the process is there (paused counts as there).
 func (m *Member) Running() bool { return m.Pid() != 0 }
 
@@ -90,11 +123,13 @@ func (m *Member) Launch(extraFlags ...string) error {
 	if err != nil {
 		return err
 	}
-	command := exec.Command(m.binary, append(append([]string{}, m.flags...), extraFlags...)...)
+	line := append(append([]string{}, m.Place.Prefix...), m.binary)
+	line = append(append(line, m.flags...), extraFlags...)
+	command := exec.Command(line[0], line[1:]...)
 	command.Stdout = log
 	command.Stderr = log
 	command.Dir = m.home
-	command.Env = environmentWithoutEtcd()
+	command.Env = append(environmentWithoutEtcd(), m.Place.Environment...)
 	// No orphans: the kernel ends the server if this process dies, however it dies.
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if err := startOnLastingThread(command); err != nil {

@@ -45,7 +45,8 @@ void ExpectOneMoment(const etcdserverpb::RangeResponse& response, int64_t at) {
   for (const auto& kv : response.kvs()) ASSERT_EQ(kv.value(), std::to_string(at));
 }
 
-TEST(KvMachineThreadsTest, EveryReadIsOfOneMoment) {
+// Every `install_every`-th write the machine goes on from a copy of its state; 0 is never.
+void ReadBesideTheApplier(int64_t install_every) {
   MachineDriver driver;
   driver.Apply(PutAll(2));
   std::atomic<bool> stop{false};
@@ -82,12 +83,23 @@ TEST(KvMachineThreadsTest, EveryReadIsOfOneMoment) {
     });
   }
   threads.emplace_back([&] {
-    while (!stop.load()) ASSERT_TRUE(driver->CompactStep(7).ok());
+    base::TimePoint now{};
+    while (!stop.load()) {
+      ASSERT_TRUE(driver->CompactStep(7).ok());
+      now += std::chrono::minutes(1);
+      driver->FlushIfDue(now);
+      ASSERT_TRUE(driver->persisted_applied().ok());
+      ASSERT_GT(driver->physical_bytes(), 0u);
+      driver->membership();
+    }
   });
   for (int64_t number = 3; number < kWrites; ++number) {
     ASSERT_TRUE(driver.Apply(PutAll(number)).status.ok());
     if (number % 20 == 0) {
       ASSERT_TRUE(driver.Compact(number - 10).ok());
+    }
+    if (install_every > 0 && number % install_every == 0) {
+      ASSERT_TRUE(driver.MoveToCopy().ok());
     }
   }
   while (reads_in_the_past.load() < 50) std::this_thread::yield();
@@ -95,6 +107,10 @@ TEST(KvMachineThreadsTest, EveryReadIsOfOneMoment) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(driver->revision(), kWrites - 1);
 }
+
+TEST(KvMachineThreadsTest, EveryReadIsOfOneMoment) { ReadBesideTheApplier(0); }
+
+TEST(KvMachineThreadsTest, AnInstallDisturbsNoReader) { ReadBesideTheApplier(50); }
 
 }  // namespace
 }  // namespace store

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "store/keys.h"
@@ -146,6 +147,88 @@ TEST(RocksEngineTest, TombstonesGoByTheirValue) {
   }
   EXPECT_EQ(ValueOf(*engine, Family::kDeleted, "old"), "(none)");
   EXPECT_EQ(ValueOf(*engine, Family::kDeleted, "new"), RevisionKey({10, 0}));
+}
+
+// The files of a state with a few hundred flushed records.
+std::string FilledDirectory(const std::string& name) {
+  const std::string directory = Directory(name);
+  auto engine = Open(directory);
+  EXPECT_TRUE(engine.ok()) << engine.status();
+  for (int i = 0; i < 500; ++i) {
+    Put(engine->get(), Family::kDatum, "key" + std::to_string(i), std::string(100, 'v'));
+  }
+  (*engine)->Flush();
+  return directory;
+}
+
+std::vector<std::filesystem::path> FilesWith(const std::string& directory,
+                                             const std::string& part) {
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    if (entry.path().filename().string().find(part) != std::string::npos) {
+      found.push_back(entry.path());
+    }
+  }
+  return found;
+}
+
+void Overwrite(const std::filesystem::path& path, int64_t offset, const std::string& bytes) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(offset);
+  file << bytes;
+}
+
+TEST(RocksEngineTest, ADamagedBlockIsReportedAndNeverServed) {
+  const std::string directory = FilledDirectory("block");
+  for (const auto& path : FilesWith(directory, ".sst")) Overwrite(path, 200, "damage");
+  auto engine = Open(directory);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  const auto found = (*engine)->Get(Family::kDatum, "key0", [](std::string_view) { FAIL(); });
+  EXPECT_EQ(found.status().code(), absl::StatusCode::kDataLoss) << found.status();
+  const auto cursor = (*engine)->NewCursor(Family::kDatum, "");
+  cursor->Seek("");
+  EXPECT_FALSE(cursor->Valid());
+  EXPECT_EQ(cursor->status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(RocksEngineTest, ADirectoryThatIsNotWholeIsDataLoss) {
+  const std::string no_table = FilledDirectory("no_table");
+  std::filesystem::remove(FilesWith(no_table, ".sst").at(0));
+  EXPECT_EQ(Open(no_table).status().code(), absl::StatusCode::kDataLoss) << Open(no_table).status();
+
+  const std::string manifest = FilledDirectory("manifest");
+  Overwrite(FilesWith(manifest, "MANIFEST").at(0), 30, "damage");
+  EXPECT_EQ(Open(manifest).status().code(), absl::StatusCode::kDataLoss);
+
+  const std::string no_manifest = FilledDirectory("no_manifest");
+  std::filesystem::remove(FilesWith(no_manifest, "MANIFEST").at(0));
+  EXPECT_EQ(Open(no_manifest).status().code(), absl::StatusCode::kDataLoss)
+      << Open(no_manifest).status();
+}
+
+TEST(RocksEngineTest, ADirectoryInUseIsNoDataLoss) {
+  const std::string directory = FilledDirectory("locked");
+  auto engine = Open(directory);
+  ASSERT_TRUE(engine.ok());
+  EXPECT_EQ(Open(directory).status().code(), absl::StatusCode::kInternal);
+}
+
+// Another state took its place and its files went: whoever still reads it can, and nobody else
+// is told of what its background work does not find.
+TEST(RocksEngineTest, ARetiredEngineCanStillBeRead) {
+  const std::string directory = FilledDirectory("retired");
+  auto engine = Open(directory);
+  ASSERT_TRUE(engine.ok());
+  Put(engine->get(), Family::kDatum, "late", "1");
+  const std::shared_ptr<const Reader> view = (*engine)->NewView();
+  (*engine)->Retire();
+  std::filesystem::remove_all(directory);
+  (*engine)->Flush();
+  Put(engine->get(), Family::kDatum, "late", "2");
+  EXPECT_TRUE((*engine)->damage().ok());
+  engine->reset();
+  EXPECT_EQ(ValueOf(*view, Family::kDatum, "late"), "1");
+  EXPECT_EQ(ValueOf(*view, Family::kDatum, "key7"), std::string(100, 'v'));
 }
 
 }  // namespace

@@ -200,6 +200,40 @@ TEST(Driver, AtItsEndEverythingIsAnswered) {
   ExpectEnd(read_in_inbox, ReadOutcome::kStopped);
 }
 
+// A paused machine elects nobody when it goes on, and its disk was not slow.
+TEST(Driver, ThePauseOfAMachineIsNobodysSilence) {
+  NodeOptions options;
+  options.disk_stall_max = seconds(20);
+  VirtualCluster cluster(3, options);
+  const NodeId leader = cluster.AwaitLeader();
+  const Term term = cluster.at(leader).driver.core().current_term();
+  for (int i = 0; i < 5; ++i) {
+    cluster.Run(milliseconds(700));
+    const PublishEnding under_way = PublishOn(&cluster, leader, "a");
+    cluster.at(leader).driver.RunOnce(cluster.now());  // its write is asked for, not done
+    cluster.StandStill(seconds(30));
+    cluster.Run(seconds(3));
+    ExpectEnd(under_way, Kind::kApplied);
+    for (uint64_t id = 1; id <= 3; ++id) {
+      EXPECT_EQ(cluster.at(NodeId(id)).driver.core().current_term(), term);
+      EXPECT_EQ(cluster.at(NodeId(id)).driver.core().leader(), leader);
+    }
+  }
+}
+
+// Who never comes on time, for want of a processor, still stands when there is no leader.
+TEST(Driver, WhoIsAlwaysLateStandsAllTheSame) {
+  VirtualCluster cluster(3);
+  const NodeId leader = cluster.AwaitLeader();
+  const Term term = cluster.at(leader).driver.core().current_term();
+  cluster.CutOff(leader);
+  for (int i = 0; i < 40; ++i) {
+    cluster.StandStill(milliseconds(400));
+    cluster.Settle();
+  }
+  EXPECT_GT(cluster.at(Other(leader)).driver.core().current_term(), term);
+}
+
 TEST(Driver, TellsItsStatus) {
   VirtualCluster cluster(3);
   const NodeId leader = cluster.AwaitLeader();

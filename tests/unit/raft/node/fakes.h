@@ -116,6 +116,10 @@ class FakeMachine final : public StateMachine {
     std::lock_guard lock(mutex_);
     return lost_;
   }
+  void DeclareLost(const absl::Status&) const override {
+    std::lock_guard lock(mutex_);
+    lost_ = true;
+  }
   // The snapshot that is called N holds all up to entry 1/N.
   absl::StatusOr<InstalledState> Install(uint64_t staged) override {
     std::lock_guard lock(mutex_);
@@ -147,7 +151,7 @@ class FakeMachine final : public StateMachine {
   LogPosition applied_;
   std::vector<std::string> commands_;
   bool in_order_ = true;
-  bool lost_ = false;
+  mutable bool lost_ = false;
   int batches_ = 0;
 };
 

@@ -77,6 +77,9 @@ class VirtualCluster {
   void CutOff(NodeId id) { cut_off_.insert(id); }
   void Heal() { cut_off_.clear(); }
 
+  // The machine on which all run is paused.
+  void StandStill(base::Duration length) { now_ += length; }
+
   // Lets virtual time go on.
   void Run(base::Duration length) {
     const base::TimePoint end = now_ + length;
