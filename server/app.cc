@@ -23,9 +23,6 @@ constexpr size_t kRequestOverheadBytes = 512 << 10;
 constexpr size_t kPeerMessageBytesMax = size_t{1} << 30;
 // How long calls that are under way may go on at the end.
 constexpr base::Duration kStopGrace = std::chrono::seconds(1);
-// Changes that one step of the background compaction looks at.
-constexpr size_t kCompactStepRecords = 2000;
-constexpr base::Duration kUpkeepPause = std::chrono::milliseconds(100);
 constexpr base::Duration kPublishPause = std::chrono::milliseconds(200);
 constexpr base::Duration kMembersPause = std::chrono::milliseconds(20);
 // So long must a member have been connected for a strict change of the members, as in etcd.
@@ -99,8 +96,19 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
       book_(storage_->identity().member_id(), storage_->known),
       log_(storage_->log.get(), &book_, [this] { keeper_.OnNews(); }),
       peers_(IdentityOf(config, *storage_), &clock_, TransportHooks()),
+      snapshots_in_(
+          storage_->directory->path() + "/incoming",
+          [this](const rpc::Call& call) { return peers_.CheckSender(call); },
+          [this](const std::string& directory) { return storage_->Inspect(directory); },
+          [this](raft::SnapshotArrived arrived) { node_.Report(arrived); }),
+      snapshots_out_(
+          {storage_->directory->path(), config.snapshot_rate_bytes},
+          [this](const std::string& directory) { return storage_->machine->Checkpoint(directory); },
+          [this](raft::NodeId peer) { return FindPeer(peer); },
+          [this](uint64_t staged) { snapshots_in_.Discard(staged); }),
       node_(NodeOptionsOf(config, *storage_), storage_->start,
-            {&clock_, &log_, storage_->promises.get(), storage_->machine.get(), &peers_, nullptr},
+            {&clock_, &log_, storage_->promises.get(), storage_->machine.get(), &peers_,
+             &snapshots_out_},
             [this](const raft::NodeStatus& status) {
               LogStatus(config_.name, status);
               transfers_.Look(status, clock_.Now());
@@ -108,6 +116,7 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
       replica_(&node_),
       changer_(&replica_, &state_, &clock_),
       keeper_(config.name, KeeperParts()),
+      upkeep_(config, storage_.get(), &node_, &state_),
       gate_(GateOptionsOf(config, *storage_), &replica_, &clock_),
       kv_(&gate_, &state_, static_cast<int>(config.max_txn_ops)),
       maintenance_(&gate_, &state_, &transfers_, config.quota_backend_bytes),
@@ -120,6 +129,12 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
     LOG(ERROR) << config_.name << ": the state is damaged: " << damage.message();
     node_.Report(raft::StateLost{});
   });
+  storage_->machine->set_take_staged(
+      [this](uint64_t staged) -> absl::StatusOr<std::unique_ptr<store::Engine>> {
+        ASSIGN_OR_RETURN(const std::string directory, snapshots_in_.Take(staged));
+        return storage_->TakeStaged(directory);
+      });
+  storage_->machine->set_on_installed([this] { storage_->RemoveOtherStates(); });
   kv_.Register(&client_registry_);
   maintenance_.Register(&client_registry_);
   members_.Register(&client_registry_);
@@ -128,6 +143,13 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
   rpc::RegisterReflection(&client_registry_);
   peers_.Register(&peer_registry_, [this](std::string bytes) { node_.Receive(std::move(bytes)); });
   introductions_.Register(&peer_registry_);
+  snapshots_in_.Register(&peer_registry_);
+}
+
+absl::StatusOr<PeerAddress> App::FindPeer(raft::NodeId peer) const {
+  const std::string address = peers_.AddressOf(peer.value());
+  if (address.empty()) return absl::NotFoundError("that member's address is not known");
+  return PeerAddress{address, peers_.MetadataFor(peer.value())};
 }
 
 PeerTransport::Hooks App::TransportHooks() {
@@ -188,7 +210,9 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, Signals si
   std::unique_ptr<App> app(new App(config, std::move(storage), std::move(signals)));
   RETURN_IF_ERROR(app->Listen());
   app->publisher_ = std::thread([raw = app.get()] { raw->PublishAttributes(); });
-  app->upkeep_ = std::thread([raw = app.get()] { raw->Upkeep(); });
+  app->upkeep_thread_ = std::thread([raw = app.get()] { raw->KeepUp(); });
+  app->receiving_thread_ = std::thread([raw = app.get()] { raw->snapshots_in_.Run(); });
+  app->sending_thread_ = std::thread([raw = app.get()] { raw->snapshots_out_.Run(); });
   app->members_thread_ = std::thread([raw = app.get()] { raw->KeepMembers(); });
   return app;
 }
@@ -248,15 +272,10 @@ void App::PublishAttributes() {
   } while (!StopsWithin(kPublishPause));
 }
 
-void App::Upkeep() {
+void App::KeepUp() {
   base::Duration pause;
   do {
-    const absl::Status spare = storage_->log->PrepareSegment();
-    LOG_IF(WARNING, !spare.ok()) << "no log segment could be made ahead: " << spare;
-    const auto more = storage_->machine->CompactStep(kCompactStepRecords);
-    LOG_IF(ERROR, !more.ok()) << "compaction in the background: " << more.status();
-    storage_->machine->FlushIfDue(clock_.Now());
-    pause = more.ok() && *more ? base::Duration::zero() : kUpkeepPause;
+    pause = upkeep_.Once(clock_.Now());
   } while (!StopsWithin(pause));
 }
 
@@ -332,11 +351,16 @@ void App::Stop() {
     if (client_server_ != nullptr) client_server_->Stop(kStopGrace);
   });
   drained.wait_for(kStopGrace);
+  // What it has begun to take is answered before the peers' calls are waited for.
+  snapshots_in_.Stop();
+  snapshots_out_.Stop();
+  if (receiving_thread_.joinable()) receiving_thread_.join();
   if (peer_server_ != nullptr) peer_server_->Stop(base::Duration::zero());
+  if (sending_thread_.joinable()) sending_thread_.join();
   node_.Stop();
   drained.wait();
   if (publisher_.joinable()) publisher_.join();
-  if (upkeep_.joinable()) upkeep_.join();
+  if (upkeep_thread_.joinable()) upkeep_thread_.join();
   if (members_thread_.joinable()) members_thread_.join();
   peers_.Disconnect();
   // So that the next start has nothing to apply again.

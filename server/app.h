@@ -32,8 +32,11 @@
 #include "server/peer_book.h"
 #include "server/peer_transport.h"
 #include "server/real_parts.h"
+#include "server/snapshot_receiver.h"
+#include "server/snapshot_sender.h"
 #include "server/storage.h"
 #include "server/transfers.h"
+#include "server/upkeep.h"
 
 namespace server {
 
@@ -64,8 +67,8 @@ class App {
   absl::Status Listen();
   // Tells the cluster this member's name and client URLs, until it knows.
   void PublishAttributes();
-  // What must be done now and then, off every path: compaction, flushes, the next log segment.
-  void Upkeep();
+  // What must be done now and then, off every path (server/upkeep.h).
+  void KeepUp();
   // Looks after the members (server/member_keeper.h).
   void KeepMembers();
   void HandOver();
@@ -74,6 +77,7 @@ class App {
   PeerTransport::Hooks TransportHooks();
   MemberKeeper::Parts KeeperParts();
   ClusterServiceOptions ClusterOptions() const;
+  absl::StatusOr<PeerAddress> FindPeer(raft::NodeId peer) const;
   bool StopsWithin(base::Duration pause);
 
   const Config config_;
@@ -85,10 +89,13 @@ class App {
   PeerBook book_;
   BookedLog log_;
   PeerTransport peers_;
+  SnapshotReceiver snapshots_in_;
+  SnapshotSender snapshots_out_;
   raft::Node node_;
   NodeReplica replica_;
   ConfigurationChanger changer_;
   MemberKeeper keeper_;
+  Upkeep upkeep_;
   Gate gate_;
   KvService kv_;
   MaintenanceService maintenance_;
@@ -105,7 +112,9 @@ class App {
   bool stopping_ = false;
   std::string why_ended_;
   std::thread publisher_;
-  std::thread upkeep_;
+  std::thread upkeep_thread_;
+  std::thread receiving_thread_;
+  std::thread sending_thread_;
   std::thread members_thread_;
 };
 

@@ -47,6 +47,10 @@ struct Config {
   base::Duration grpc_keepalive_timeout = std::chrono::seconds(20);
 
   uint64_t log_reserve_bytes = 256 << 20;
+  // What a whole state is sent at to another member, a second. 0: as fast as it goes.
+  uint64_t snapshot_rate_bytes = 128 << 20;
+  // Below so much free space the NOSPACE alarm is raised.
+  uint64_t min_free_bytes = 256 << 20;
   uint64_t block_cache_bytes = 256 << 20;
   uint64_t write_buffer_bytes = 256 << 20;
   uint64_t rpc_memory_bytes = 1 << 30;

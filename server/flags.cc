@@ -174,6 +174,13 @@ std::vector<Flag> LimitFlags() {
       {"log-reserve-bytes", kGroup, "bytes", "268435456",
        "What is kept of the Raft log for members that lag; behind it they get the whole state.",
        Effect::kServed, SetNumber(&Config::log_reserve_bytes)},
+      {"snapshot-rate-bytes", kGroup, "bytes", "134217728",
+       "A whole state is sent to another member at this rate a second; 0 is as fast as it goes.",
+       Effect::kServed, SetNumber(&Config::snapshot_rate_bytes)},
+      {"min-free-bytes", kGroup, "bytes", "268435456",
+       "With less free below the data directory (or, on a small disk, with less than a twentieth "
+       "of it) the NOSPACE alarm is raised and puts are refused until there is room again.",
+       Effect::kServed, SetNumber(&Config::min_free_bytes)},
       {"block-cache-bytes", kGroup, "bytes", "268435456",
        "What the state keeps of its files in memory.", Effect::kServed,
        SetNumber(&Config::block_cache_bytes)},

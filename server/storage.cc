@@ -119,9 +119,9 @@ absl::Status Storage::BecomeKnown(const Config& config, const Introduce& introdu
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<store::Engine>> Storage::OpenEngine(uint64_t number) const {
+absl::StatusOr<std::unique_ptr<store::Engine>> Storage::OpenEngine(const std::string& path) const {
   store::RocksOptions options;
-  options.directory = directory->state(number);
+  options.directory = path;
   options.block_cache_bytes = config_.block_cache_bytes;
   options.write_buffers_bytes = config_.write_buffer_bytes;
   return store::RocksEngine::Open(options);
@@ -136,7 +136,7 @@ absl::Status Storage::OpenState() {
   if (must_exist && !Exists(path)) {
     state_damage_ = path + " is gone";
   } else {
-    auto engine = OpenEngine(promises->state_number());
+    auto engine = OpenEngine(path);
     auto opened = engine.ok() ? store::KvMachine::Open(*std::move(engine), machine_options_)
                               : engine.status();
     if (opened.ok()) {
@@ -203,7 +203,7 @@ absl::Status Storage::LoseState(const std::string& why, const store::RaftLogCont
                << ". The log is whole from its first entry on: the state is built anew from it";
     machine = nullptr;
     DataDir::RemoveAll(directory->state(number));
-    ASSIGN_OR_RETURN(auto engine, OpenEngine(number));
+    ASSIGN_OR_RETURN(auto engine, OpenEngine(directory->state(number)));
     ASSIGN_OR_RETURN(machine, store::KvMachine::Open(std::move(engine), machine_options_));
     return absl::OkStatus();
   }
@@ -243,10 +243,9 @@ std::vector<std::pair<raft::Index, raft::Configuration>> Storage::Configurations
   } else if (promises->configuration().index() != 0) {
     found_at[raft::Index(promises->configuration().index())] = KnownConfiguration();
   }
-  for (const raft::EntryRef& entry : contents.tail) {
-    if (entry->kind != raft::EntryKind::kConfiguration) continue;
-    const auto command = raft::DecodeConfigurationCommand(entry->command);
-    if (command) found_at[entry->index] = command->configuration;
+  const raft::Index known_at = found_at.empty() ? raft::Index{} : found_at.rbegin()->first;
+  for (const auto& [index, configuration] : contents.configurations) {
+    if (index > known_at) found_at[index] = configuration;
   }
   return {found_at.begin(), found_at.end()};
 }
@@ -287,6 +286,12 @@ absl::Status Storage::OpenLog() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<raft::LogPosition> Storage::Inspect(const std::string& state_directory) const {
+  ASSIGN_OR_RETURN(auto engine, OpenEngine(state_directory));
+  ASSIGN_OR_RETURN(const auto found, store::KvMachine::Open(std::move(engine), machine_options_));
+  return found->applied();
+}
+
 absl::StatusOr<std::unique_ptr<store::Engine>> Storage::TakeStaged(const std::string& staged) {
   const uint64_t number = promises->state_number() + 1;
   const std::string path = directory->state(number);
@@ -295,7 +300,7 @@ absl::StatusOr<std::unique_ptr<store::Engine>> Storage::TakeStaged(const std::st
     return absl::InternalError(absl::StrCat(staged, " cannot be renamed to ", path));
   }
   RETURN_IF_ERROR(files.SyncDirectory(directory->path()));
-  auto engine = OpenEngine(number);
+  auto engine = OpenEngine(path);
   if (!engine.ok()) {
     DataDir::RemoveAll(path);
     return engine;

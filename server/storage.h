@@ -54,11 +54,15 @@ struct Storage {
   // Makes the state in that directory, which is moved, the one in use, durably, and opens it. The
   // old one's files stay until RemoveOtherStates. Threads: the apply thread.
   absl::StatusOr<std::unique_ptr<store::Engine>> TakeStaged(const std::string& staged);
+  // Removes the states that are not in use any more.
+  void RemoveOtherStates() const { directory->RemoveOtherStates(promises->state_number()); }
+  // The entry that the state in that directory stands at. Errors: what makes it no state.
+  absl::StatusOr<raft::LogPosition> Inspect(const std::string& state_directory) const;
 
  private:
   absl::Status CheckIdentity(const Config& config, const Introduce& introduce);
   absl::Status BecomeKnown(const Config& config, const Introduce& introduce);
-  absl::StatusOr<std::unique_ptr<store::Engine>> OpenEngine(uint64_t number) const;
+  absl::StatusOr<std::unique_ptr<store::Engine>> OpenEngine(const std::string& path) const;
   absl::Status OpenState();
   absl::Status OpenLog();
   absl::Status OnDamage(const std::string& damage);

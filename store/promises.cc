@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/canary.h"
 #include "base/status.h"
 #include "glog/logging.h"
 
@@ -76,6 +77,7 @@ void Promises::SaveConfiguration(const datum::disk::NewestConfiguration& configu
 }
 
 uint64_t Promises::CountBoot() {
+  if (base::Planted("boots-not-counted") && boots_ > 0) return boots_;
   datum::disk::BootCount record;
   record.set_boots(boots_ + 1);
   meta_->PutDurably(kBootCount, record.SerializeAsString());
