@@ -29,7 +29,7 @@ class PeerTransportTest : public testing::Test {
             .learn = [this](uint64_t from, const PeerPlace& place) { learned_[from] = place; }});
     receiver_->Register(&registry_, [this](std::string bytes) {
       received_.push_back(std::move(bytes));
-      if (received_.back() == "last") done_.set_value();
+      if (received_.back() == "last" && !there_.exchange(true)) done_.set_value();
     });
     rpc::GrpcServerOptions options;
     options.addresses = {"127.0.0.1:0"};
@@ -65,6 +65,7 @@ class PeerTransportTest : public testing::Test {
   std::map<uint64_t, PeerPlace> learned_;
   std::unique_ptr<PeerTransport> receiver_;
   std::vector<std::string> received_;
+  std::atomic<bool> there_ = false;
   std::promise<void> done_;
   std::unique_ptr<rpc::GrpcServer> server_;
   std::string url_;
@@ -99,6 +100,20 @@ TEST_F(PeerTransportTest, AMemberThatIsRemovedIsCutOffAndToldWhy) {
   removed_ = true;
   receiver_->SetPeers({});
   EXPECT_EQ(told.get_future().get(), kRemovedText);
+}
+
+TEST_F(PeerTransportTest, WhoLivesInAnotherDirectoryThanTheOneMeantDoesNotListen) {
+  std::promise<std::string> told;
+  std::atomic<bool> was_told = false;
+  PeerTransport sender(PeerIdentity{9, 1, "uuid1", {"http://h:1"}}, &clock_,
+                       {.uuid_of = [](uint64_t) { return std::string("the old one"); },
+                        .refused =
+                            [&](uint64_t, const std::string& why) {
+                              if (!was_told.exchange(true)) told.set_value(why);
+                            }});
+  sender.SetPeers({{2, {"b", {url_}}}});
+  EXPECT_EQ(told.get_future().get(),
+            "member 2 was started with another data directory than the one that is meant");
 }
 
 TEST_F(PeerTransportTest, AnotherClustersMemberIsRefused) {
