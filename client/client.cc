@@ -365,6 +365,58 @@ absl::StatusOr<etcdserverpb::MemberListResponse> Client::MemberList(bool lineari
   return response;
 }
 
+absl::StatusOr<etcdserverpb::MemberAddResponse> Client::MemberAdd(
+    const std::vector<std::string>& peer_urls, bool is_learner) const {
+  etcdserverpb::MemberAddRequest request;
+  for (const std::string& url : peer_urls) request.add_peerurls(url);
+  request.set_islearner(is_learner);
+  etcdserverpb::MemberAddResponse response;
+  const absl::Status status = connections_->Run(
+      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
+        return endpoint.cluster->MemberAdd(context, request, &response);
+      });
+  if (!status.ok()) return status;
+  return response;
+}
+
+absl::StatusOr<etcdserverpb::MemberRemoveResponse> Client::MemberRemove(uint64_t id) const {
+  etcdserverpb::MemberRemoveRequest request;
+  request.set_id(id);
+  etcdserverpb::MemberRemoveResponse response;
+  const absl::Status status = connections_->Run(
+      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
+        return endpoint.cluster->MemberRemove(context, request, &response);
+      });
+  if (!status.ok()) return status;
+  return response;
+}
+
+absl::StatusOr<etcdserverpb::MemberUpdateResponse> Client::MemberUpdate(
+    uint64_t id, const std::vector<std::string>& peer_urls) const {
+  etcdserverpb::MemberUpdateRequest request;
+  request.set_id(id);
+  for (const std::string& url : peer_urls) request.add_peerurls(url);
+  etcdserverpb::MemberUpdateResponse response;
+  const absl::Status status = connections_->Run(
+      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
+        return endpoint.cluster->MemberUpdate(context, request, &response);
+      });
+  if (!status.ok()) return status;
+  return response;
+}
+
+absl::StatusOr<etcdserverpb::MemberPromoteResponse> Client::MemberPromote(uint64_t id) const {
+  etcdserverpb::MemberPromoteRequest request;
+  request.set_id(id);
+  etcdserverpb::MemberPromoteResponse response;
+  const absl::Status status = connections_->Run(
+      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
+        return endpoint.cluster->MemberPromote(context, request, &response);
+      });
+  if (!status.ok()) return status;
+  return response;
+}
+
 absl::StatusOr<etcdserverpb::AlarmResponse> Client::Alarms() const {
   etcdserverpb::AlarmRequest request;
   request.set_action(etcdserverpb::AlarmRequest::GET);
@@ -375,6 +427,16 @@ absl::StatusOr<etcdserverpb::AlarmResponse> Client::Alarms() const {
       });
   if (!status.ok()) return status;
   return response;
+}
+
+absl::Status Client::MoveLeader(std::string_view endpoint_name, uint64_t to) const {
+  etcdserverpb::MoveLeaderRequest request;
+  request.set_targetid(to);
+  etcdserverpb::MoveLeaderResponse response;
+  return connections_->RunOn(endpoint_name,
+                             [&](const Endpoint& endpoint, grpc::ClientContext* context) {
+                               return endpoint.maintenance->MoveLeader(context, request, &response);
+                             });
 }
 
 absl::StatusOr<etcdserverpb::StatusResponse> Client::Status(std::string_view endpoint_name) const {

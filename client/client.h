@@ -94,6 +94,18 @@ class Client {
   // The members as the cluster knows them; not linearizable: as one member knows them.
   absl::StatusOr<etcdserverpb::MemberListResponse> MemberList(bool linearizable = true) const;
 
+  // Changes of the members; each returns once it is made, with the members as they are then.
+  absl::StatusOr<etcdserverpb::MemberAddResponse> MemberAdd(
+      const std::vector<std::string>& peer_urls, bool is_learner = false) const;
+  absl::StatusOr<etcdserverpb::MemberRemoveResponse> MemberRemove(uint64_t id) const;
+  absl::StatusOr<etcdserverpb::MemberUpdateResponse> MemberUpdate(
+      uint64_t id, const std::vector<std::string>& peer_urls) const;
+  // A learner votes from now on.
+  absl::StatusOr<etcdserverpb::MemberPromoteResponse> MemberPromote(uint64_t id) const;
+
+  // The leader, which this endpoint must be, hands over to that member.
+  absl::Status MoveLeader(std::string_view endpoint, uint64_t to) const;
+
   // The alarms that are on.
   absl::StatusOr<etcdserverpb::AlarmResponse> Alarms() const;
 

@@ -73,6 +73,13 @@ class Command {
         return Health();
       case Verb::kMemberList:
         return Members();
+      case Verb::kMemberAdd:
+        return MemberAdd();
+      case Verb::kMemberRemove:
+      case Verb::kMemberUpdate:
+      case Verb::kMemberPromote:
+      case Verb::kMoveLeader:
+        return ChangeMember();
       case Verb::kLeaseGrant:
         return LeaseGrant();
       case Verb::kLeaseRevoke:
@@ -160,6 +167,71 @@ class Command {
     printer_->Members(*response);
     return kDone;
   }
+
+  int MemberAdd() {
+    const MemberArguments& wanted = arguments_.member;
+    const auto response = client_->MemberAdd(wanted.peer_urls, wanted.is_learner);
+    if (!response.ok()) return Fail(response.status(), kFailed);
+    const std::string id = HexOf(response->member().id());
+    printer_->Changed(
+        absl::StrCat("Member ", id, " added", wanted.is_learner ? " as learner" : "",
+                     " to cluster ", absl::Hex(response->header().cluster_id(), absl::kZeroPad16)),
+        *response);
+    if (arguments_.format != OutputFormat::kSimple) return kDone;
+    // What the new member is to be started with.
+    std::vector<std::string> cluster;
+    for (const etcdserverpb::Member& member : response->members()) {
+      const bool is_new = member.id() == response->member().id();
+      for (const std::string& url : member.peerurls()) {
+        cluster.push_back(absl::StrCat(is_new ? wanted.name : member.name(), "=", url));
+      }
+    }
+    std::cout << "\nETCD_NAME=\"" << wanted.name << "\"\nETCD_INITIAL_CLUSTER=\""
+              << absl::StrJoin(cluster, ",") << "\"\nETCD_INITIAL_ADVERTISE_PEER_URLS=\""
+              << absl::StrJoin(wanted.peer_urls, ",")
+              << "\"\nETCD_INITIAL_CLUSTER_STATE=\"existing\"\n";
+    return kDone;
+  }
+
+  template <typename Response>
+  int Changed(const absl::StatusOr<Response>& response, const std::string& what) {
+    if (!response.ok()) return Fail(response.status(), kFailed);
+    printer_->Changed(absl::StrCat("Member ", arguments_.member.id, " ", what, " cluster ",
+                                   absl::Hex(response->header().cluster_id(), absl::kZeroPad16)),
+                      *response);
+    return kDone;
+  }
+
+  int ChangeMember() {
+    const auto id = ParseMemberId(arguments_.member.id);
+    if (!id.ok()) return Fail(id.status(), kBadUsage);
+    switch (arguments_.verb) {
+      case Verb::kMemberRemove:
+        return Changed(client_->MemberRemove(*id), "removed from");
+      case Verb::kMemberUpdate:
+        return Changed(client_->MemberUpdate(*id, arguments_.member.peer_urls), "updated in");
+      case Verb::kMemberPromote:
+        return Changed(client_->MemberPromote(*id), "promoted in");
+      default:
+        return MoveLeader(*id);
+    }
+  }
+
+  // Of the endpoints only the leader can hand over.
+  int MoveLeader(uint64_t to) {
+    for (const std::string& endpoint : client_->endpoints()) {
+      const auto status = client_->Status(endpoint);
+      if (!status.ok() || status->leader() != status->header().member_id()) continue;
+      const absl::Status moved = client_->MoveLeader(endpoint, to);
+      if (!moved.ok()) return Fail(moved, kFailed);
+      std::cout << "Leadership transferred from " << HexOf(status->leader()) << " to " << HexOf(to)
+                << "\n";
+      return kDone;
+    }
+    return Fail(absl::FailedPreconditionError("no leader endpoint given"), kFailed);
+  }
+
+  static std::string HexOf(uint64_t id) { return absl::StrCat(absl::Hex(id)); }
 
   int Status() {
     const absl::Status found = FindEndpoints();

@@ -174,6 +174,30 @@ void AddEndpointVerbs(CLI::App* app, Arguments* arguments) {
   add(app, "status", "The same as endpoint status", Verb::kEndpointStatus);
 }
 
+void AddMemberChanges(CLI::App* parent, MemberArguments* member, Arguments* arguments) {
+  const auto add = [&](const std::string& name, const std::string& help, Verb verb) {
+    CLI::App* added = parent->add_subcommand(name, help);
+    added->fallthrough();
+    Becomes(added, verb, arguments);
+    if (verb != Verb::kMemberAdd) {
+      added->add_option("id", member->id, "the member, in hexadecimal")->required();
+    }
+    if (verb == Verb::kMemberAdd || verb == Verb::kMemberUpdate) {
+      added->add_option("--peer-urls", member->peer_urls, "where it is reached, comma-separated")
+          ->delimiter(',')
+          ->allow_extra_args(false)
+          ->required();
+    }
+    return added;
+  };
+  CLI::App* adds = add("add", "Adds a member, which is started afterwards", Verb::kMemberAdd);
+  adds->add_option("name", member->name, "its --name")->required();
+  adds->add_flag("--learner", member->is_learner, "it does not vote until it is promoted");
+  add("remove", "Removes a member for good", Verb::kMemberRemove);
+  add("update", "Tells where a member is reached from now on", Verb::kMemberUpdate);
+  add("promote", "A learner votes from now on", Verb::kMemberPromote);
+}
+
 void AddMemberVerbs(CLI::App* app, Arguments* arguments) {
   CLI::App* member = app->add_subcommand("member", "The members of the cluster");
   member->require_subcommand(1);
@@ -189,6 +213,11 @@ void AddMemberVerbs(CLI::App* app, Arguments* arguments) {
   };
   add(member, "list", "All members");
   add(app, "members", "The same as member list");
+  AddMemberChanges(member, &arguments->member, arguments);
+  CLI::App* move = app->add_subcommand("move-leader", "The leader hands over to another member");
+  move->fallthrough();
+  move->add_option("id", arguments->member.id, "who is to lead, in hexadecimal")->required();
+  Becomes(move, Verb::kMoveLeader, arguments);
 }
 
 void AddLeaseVerbs(CLI::App* app, Arguments* arguments) {
@@ -416,6 +445,16 @@ absl::StatusOr<int64_t> ParseLeaseId(const std::string& hex) {
   const auto [rest, failure] = std::from_chars(hex.data(), end, id, 16);
   if (failure != std::errc() || rest != end) {
     return BadUsage(absl::StrCat("'", hex, "' is not a lease id in hexadecimal"));
+  }
+  return id;
+}
+
+absl::StatusOr<uint64_t> ParseMemberId(const std::string& hex) {
+  uint64_t id = 0;
+  const char* end = hex.data() + hex.size();
+  const auto [rest, failure] = std::from_chars(hex.data(), end, id, 16);
+  if (failure != std::errc() || rest != end) {
+    return BadUsage(absl::StrCat("'", hex, "' is not a member id in hexadecimal"));
   }
   return id;
 }

@@ -28,6 +28,11 @@ enum class Verb {
   kEndpointStatus,
   kEndpointHealth,
   kMemberList,
+  kMemberAdd,
+  kMemberRemove,
+  kMemberUpdate,
+  kMemberPromote,
+  kMoveLeader,
   kLeaseGrant,
   kLeaseRevoke,
   kVersion,
@@ -77,6 +82,13 @@ struct DeleteArguments {
   bool range = false;
 };
 
+struct MemberArguments {
+  std::string id;  // hexadecimal
+  std::string name;
+  std::vector<std::string> peer_urls;
+  bool is_learner = false;
+};
+
 struct Arguments {
   Verb verb = Verb::kVersion;
   Options options;
@@ -91,6 +103,7 @@ struct Arguments {
   // Ask the member list for the endpoints.
   bool whole_cluster = false;
   std::string member_consistency = "l";
+  MemberArguments member;
   int64_t lease_ttl_seconds = 0;
   std::string lease_id;
 };
@@ -115,5 +128,6 @@ absl::StatusOr<etcdserverpb::PutRequest> RequestOf(const PutArguments& arguments
 absl::StatusOr<etcdserverpb::DeleteRangeRequest> RequestOf(const DeleteArguments& arguments);
 
 absl::StatusOr<int64_t> ParseLeaseId(const std::string& hex);
+absl::StatusOr<uint64_t> ParseMemberId(const std::string& hex);
 
 }  // namespace client

@@ -82,6 +82,10 @@ class SimplePrinter : public Printer {
     Lines(MemberRows(response));
   }
 
+  void Changed(const std::string& sentence, const google::protobuf::Message&) override {
+    out_ << sentence << "\n";
+  }
+
   void Health(const std::vector<EndpointHealth>& healths) override {
     for (const EndpointHealth& health : healths) {
       if (health.healthy) {
@@ -135,6 +139,10 @@ class JsonPrinter : public Printer {
   }
   void Txn(const etcdserverpb::TxnResponse& response) override { Line(GoJson(response)); }
   void Members(const etcdserverpb::MemberListResponse& response) override {
+    Line(GoJson(response, options_.hex));
+  }
+
+  void Changed(const std::string&, const google::protobuf::Message& response) override {
     Line(GoJson(response, options_.hex));
   }
 
@@ -218,6 +226,10 @@ class FieldsPrinter : public Printer {
       Field("IsLearner", Bool(member.islearner()));
       out_ << "\n";
     }
+  }
+
+  void Changed(const std::string& sentence, const google::protobuf::Message&) override {
+    out_ << sentence << "\n";
   }
 
   void Health(const std::vector<EndpointHealth>& healths) override {

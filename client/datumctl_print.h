@@ -38,6 +38,8 @@ class Printer {
   virtual void Delete(const etcdserverpb::DeleteRangeResponse& response) = 0;
   virtual void Txn(const etcdserverpb::TxnResponse& response) = 0;
   virtual void Members(const etcdserverpb::MemberListResponse& response) = 0;
+  // A change of the members: the sentence, or the answer for programs.
+  virtual void Changed(const std::string& sentence, const google::protobuf::Message& response) = 0;
   virtual void Health(const std::vector<EndpointHealth>& healths) = 0;
   virtual void Status(const std::vector<EndpointStatus>& statuses) = 0;
   virtual void LeaseGranted(const etcdserverpb::LeaseGrantResponse& response) = 0;

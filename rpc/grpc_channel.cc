@@ -69,6 +69,11 @@ class SendStream::Impl final : public grpc::ClientBidiReactor<grpc::ByteBuffer, 
       reading_ = true;
       context_ = std::make_unique<grpc::ClientContext>();
       for (const auto& [name, value] : options_.metadata) context_->AddMetadata(name, value);
+      if (options_.fresh_metadata) {
+        for (const auto& [name, value] : options_.fresh_metadata()) {
+          context_->AddMetadata(name, value);
+        }
+      }
       stub_.PrepareBidiStreamingCall(context_.get(), options_.method, grpc::StubOptions(), this);
       AddHold();
       StartRead(&incoming_);

@@ -23,6 +23,8 @@ struct SendStreamOptions {
   std::string address;  // "host:port"
   std::string method;   // "/package.Service/Method", a stream method on the other side
   std::map<std::string, std::string> metadata;
+  // Asked anew at each attempt, for what may change; may be empty. Must not block.
+  std::function<std::map<std::string, std::string>()> fresh_metadata;
   size_t queue_bytes_max = 64 << 20;
   // Frames are joined up to this size; a single larger one goes alone.
   size_t message_bytes_max = 1 << 20;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// grpc_unary.h: one unary call to a peer that blocks nobody, on a connection of its own: for what
-// is rare. Who may wait has grpc_unary_caller.h.
+// grpc_unary.h: unary calls to a peer that block nobody. Who may wait has grpc_unary_caller.h.
 //
 // Threads: any; `done` is called exactly once, on one of grpc++'s own, and must not block.
 // Errors:  what the other side says; Unavailable, DeadlineExceeded.
@@ -9,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -16,13 +16,23 @@
 
 namespace rpc {
 
-struct UnaryCallOptions {
-  std::string address;  // "host:port"
-  std::string method;   // "/package.Service/Method"
-  base::Duration timeout = std::chrono::seconds(5);
-};
+class UnaryClient {
+ public:
+  using Done = std::function<void(absl::StatusOr<std::string>)>;
 
-void CallUnary(const UnaryCallOptions& options, std::string request,
-               std::function<void(absl::StatusOr<std::string>)> done);
+  // `address`: "host:port". Connects with the first call.
+  explicit UnaryClient(const std::string& address);
+  // Waits for the calls under way. Never on a thread of grpc++'s: it joins them.
+  ~UnaryClient();
+  UnaryClient(const UnaryClient&) = delete;
+  UnaryClient& operator=(const UnaryClient&) = delete;
+
+  // `method`: "/package.Service/Method".
+  void Call(const std::string& method, std::string request, base::Duration timeout, Done done);
+
+ private:
+  class Impl;
+  const std::unique_ptr<Impl> impl_;
+};
 
 }  // namespace rpc

@@ -157,6 +157,12 @@ PeerTransport::Hooks App::TransportHooks() {
               [this](uint64_t from, const std::string& uuid) {
                 return CheckPeer(state_.membership(), from, uuid);
               },
+          .uuid_of =
+              [this](uint64_t peer) {
+                const Membership membership = state_.membership();
+                const Member* member = membership.Find(peer);
+                return member == nullptr ? std::string() : member->data_dir_uuid;
+              },
           .learn =
               [this](uint64_t from, const PeerPlace& place) {
                 if (book_.Learn(from, place)) keeper_.OnNews();

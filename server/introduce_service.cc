@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "glog/logging.h"
-#include "rpc/grpc_unary.h"
 #include "rpc/typed.h"
 #include "server/introducer.h"
 
@@ -80,16 +79,27 @@ void IntroduceService::Introduce(const rpc::Call&, Request request, rpc::UnaryDo
   Forward(node.leader, std::move(request), std::move(done));
 }
 
+rpc::UnaryClient* IntroduceService::ClientOf(const std::string& address) const {
+  std::lock_guard lock(mutex_);
+  std::unique_ptr<rpc::UnaryClient>& client = clients_[address];
+  if (client == nullptr) client = std::make_unique<rpc::UnaryClient>(address);
+  return client.get();
+}
+
 void IntroduceService::Forward(raft::NodeId leader, Request request, rpc::UnaryDone done) const {
   request.set_forwarded(true);
   const std::string address = peers_->AddressOf(leader.value());
-  rpc::CallUnary({address, kIntroduceMethod, kDecisionTimeout}, request.SerializeAsString(),
-                 [this, done](absl::StatusOr<std::string> answer) {
-                   if (answer.ok()) return done(absl::OkStatus(), *std::move(answer));
-                   rpc::Reply(done, absl::OkStatus(),
-                              Undecided(absl::StrCat("the leader does not answer: ",
-                                                     std::string(answer.status().message()))));
-                 });
+  if (address.empty()) {
+    return rpc::Reply(done, absl::OkStatus(), Undecided("the leader is not known here yet"));
+  }
+  ClientOf(address)->Call(kIntroduceMethod, request.SerializeAsString(), kDecisionTimeout,
+                          [this, done](absl::StatusOr<std::string> answer) {
+                            if (answer.ok()) return done(absl::OkStatus(), *std::move(answer));
+                            rpc::Reply(
+                                done, absl::OkStatus(),
+                                Undecided(absl::StrCat("the leader does not answer: ",
+                                                       std::string(answer.status().message()))));
+                          });
 }
 
 void IntroduceService::Decide(std::shared_ptr<const Request> request, rpc::UnaryDone done) const {

@@ -7,10 +7,13 @@
 
 #pragma once
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "proto/peer.pb.h"
+#include "rpc/grpc_unary.h"
 #include "rpc/handler.h"
 #include "server/configuration_changer.h"
 #include "server/introduction.h"
@@ -45,6 +48,7 @@ class IntroduceService {
   void Introduce(const rpc::Call& call, Request request, rpc::UnaryDone done) const;
   void Forward(raft::NodeId leader, Request request, rpc::UnaryDone done) const;
   void Decide(std::shared_ptr<const Request> request, rpc::UnaryDone done) const;
+  rpc::UnaryClient* ClientOf(const std::string& address) const;
   Response Base() const;
   Response Undecided(const std::string& why) const;
   Response Bound(uint64_t member_id, Response::Outcome outcome) const;
@@ -55,6 +59,10 @@ class IntroduceService {
   const PeerTransport* const peers_;
   const base::Clock* const clock_;
   const IntroduceOptions options_;
+
+  mutable std::mutex mutex_;
+  // Guarded by mutex_; they stay: a leader comes back.
+  mutable std::map<std::string, std::unique_ptr<rpc::UnaryClient>> clients_;
 };
 
 }  // namespace server

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <future>
-#include <memory>
+#include <mutex>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,7 +13,6 @@
 #include "base/status.h"
 #include "glog/logging.h"
 #include "rpc/grpc_server.h"
-#include "rpc/grpc_unary.h"
 #include "rpc/typed.h"
 
 namespace server {
@@ -41,13 +40,14 @@ Introducer::Introducer(const Config& config, const InitialCluster& initial,
                        std::string data_dir_uuid, const base::Clock* clock)
     : config_(config), initial_(initial), uuid_(std::move(data_dir_uuid)), clock_(clock) {}
 
-std::vector<std::string> Introducer::Others() const {
-  std::vector<std::string> others;
+std::vector<Introducer::Other> Introducer::Others() const {
+  std::vector<Other> others;
   for (const InitialMember& member : initial_.members) {
     if (member.id == initial_.self) continue;
     for (const std::string& url : member.peer_urls) {
       const auto parsed = ParseUrl(url);
-      if (parsed.ok()) others.push_back(parsed->Address());
+      if (!parsed.ok()) continue;
+      others.push_back({parsed->Address(), std::make_unique<rpc::UnaryClient>(parsed->Address())});
     }
   }
   return others;
@@ -64,23 +64,24 @@ IntroduceRequest Introducer::Request() const {
   return request;
 }
 
-std::vector<Introducer::Answered> Introducer::Ask(const std::vector<std::string>& others) const {
+std::vector<Introducer::Answered> Introducer::Ask(const std::vector<Other>& others) const {
   const std::string request = Request().SerializeAsString();
   std::vector<std::future<absl::StatusOr<std::string>>> calls;
-  for (const std::string& address : others) {
+  for (const Other& other : others) {
     auto promise = std::make_shared<std::promise<absl::StatusOr<std::string>>>();
     calls.push_back(promise->get_future());
-    rpc::CallUnary(
-        {address, kIntroduceMethod, kAnswerTimeout}, request,
-        [promise](absl::StatusOr<std::string> answer) { promise->set_value(std::move(answer)); });
+    other.client->Call(kIntroduceMethod, request, kAnswerTimeout,
+                       [promise](absl::StatusOr<std::string> answer) {
+                         promise->set_value(std::move(answer));
+                       });
   }
   std::vector<Answered> answers;
   for (size_t i = 0; i < others.size(); ++i) {
     const absl::StatusOr<std::string> bytes = calls[i].get();
     if (bytes.ok()) {
-      answers.push_back({others[i], rpc::Decode<IntroduceResponse>(*bytes)});
+      answers.push_back({others[i].address, rpc::Decode<IntroduceResponse>(*bytes)});
     } else {
-      answers.push_back({others[i], bytes.status()});
+      answers.push_back({others[i].address, bytes.status()});
     }
   }
   return answers;
@@ -158,7 +159,7 @@ void Introducer::LogWaiting(const StartDecision& decision, const std::vector<Ans
 }
 
 absl::StatusOr<Introduced> Introducer::Run(const std::function<bool()>& stop_asked) {
-  const std::vector<std::string> others = Others();
+  const std::vector<Other> others = Others();
   const bool may_found = config_.initial_cluster_state == "new";
   if (others.empty()) {
     if (may_found) return Found({});

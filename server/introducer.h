@@ -9,7 +9,7 @@
 
 #include <functional>
 #include <map>
-#include <mutex>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,6 +17,7 @@
 #include "base/time.h"
 #include "proto/peer.pb.h"
 #include "raft/core/types.h"
+#include "rpc/grpc_unary.h"
 #include "server/config.h"
 #include "server/introduction.h"
 #include "server/peer_book.h"
@@ -51,10 +52,14 @@ class Introducer {
     absl::StatusOr<datum::peer::IntroduceResponse> response;
   };
 
-  // "host:port" of all others.
-  std::vector<std::string> Others() const;
+  struct Other {
+    std::string address;  // "host:port"
+    std::unique_ptr<rpc::UnaryClient> client;
+  };
+
+  std::vector<Other> Others() const;
   datum::peer::IntroduceRequest Request() const;
-  std::vector<Answered> Ask(const std::vector<std::string>& others) const;
+  std::vector<Answered> Ask(const std::vector<Other>& others) const;
   datum::peer::IntroduceResponse Answer(const datum::peer::IntroduceRequest& request) const;
   Introduced Found(const std::vector<datum::peer::IntroduceResponse>& answers) const;
   Introduced Join(const datum::peer::IntroduceResponse& answer) const;

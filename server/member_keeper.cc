@@ -101,14 +101,16 @@ void MemberKeeper::LogWaits(const Membership& membership, const raft::NodeStatus
                             base::TimePoint now) {
   if (status.doubtful != doubtful_) {
     doubtful_ = status.doubtful;
-    LOG(WARNING) << name_ << (doubtful_ ? " is in doubt about its log: it does not vote"
-                                        : " is whole again: its log is the leader's, it votes");
+    LOG(WARNING) << name_
+                 << (doubtful_ ? " is in doubt about its log: it does not vote"
+                               : " is whole again: its log is the leader's, it votes");
   }
   if (status.state_lost != state_lost_) {
     state_lost_ = status.state_lost;
     LOG(WARNING) << name_
-                 << (state_lost_ ? " has lost its state: it serves nothing and asks for the leader's"
-                                 : " has a whole state again and serves");
+                 << (state_lost_
+                         ? " has lost its state: it serves nothing and asks for the leader's"
+                         : " has a whole state again and serves");
   }
   if (status.commit_wait != wait_) {
     if (wait_logged_) {
@@ -125,13 +127,13 @@ void MemberKeeper::LogWaits(const Membership& membership, const raft::NodeStatus
   wait_logged_ = true;
   std::vector<std::string> missing;
   for (const auto& [id, member] : membership.members) {
-    if (id != status.self.value() && !parts_.peers->ConnectedSince(id)) missing.push_back(Who(member));
+    if (id != status.self.value() && !parts_.peers->ConnectedSince(id))
+      missing.push_back(Who(member));
   }
   LOG(WARNING) << name_ << ": for "
                << std::chrono::duration_cast<std::chrono::seconds>(now - wait_since_).count()
                << " s: " << raft::CommitWaitName(wait_)
-               << (missing.empty() ? ""
-                                   : "; not connected: " + absl::StrJoin(missing, ", "));
+               << (missing.empty() ? "" : "; not connected: " + absl::StrJoin(missing, ", "));
 }
 
 }  // namespace server

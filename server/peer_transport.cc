@@ -21,6 +21,7 @@ constexpr char kClusterName[] = "datum-cluster";
 constexpr char kFromName[] = "datum-from";
 constexpr char kToName[] = "datum-to";
 constexpr char kUuidName[] = "datum-uuid";
+constexpr char kToUuidName[] = "datum-to-uuid";
 constexpr char kUrlsName[] = "datum-urls";
 
 std::string Hex(uint64_t id) { return absl::StrCat(absl::Hex(id)); }
@@ -85,6 +86,12 @@ absl::Status PeerTransport::CheckSender(const rpc::Call& call) const {
         absl::StrCat("this is member ", Hex(identity_.self), ", not ",
                      call.Metadata(kToName).value_or("one that was named")));
   }
+  const auto to_uuid = call.Metadata(kToUuidName);
+  if (to_uuid && absl::HexStringToBytes(*to_uuid) != identity_.data_dir_uuid) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("member ", Hex(identity_.self),
+                     " was started with another data directory than the one that is meant"));
+  }
   const uint64_t from = SenderOf(call);
   if (from == 0 || from == identity_.self) {
     return absl::FailedPreconditionError("the sender is not another member");
@@ -93,11 +100,15 @@ absl::Status PeerTransport::CheckSender(const rpc::Call& call) const {
 }
 
 std::map<std::string, std::string> PeerTransport::MetadataFor(uint64_t peer) const {
-  return {{kClusterName, Hex(identity_.cluster_id)},
-          {kFromName, Hex(identity_.self)},
-          {kToName, Hex(peer)},
-          {kUuidName, absl::BytesToHexString(identity_.data_dir_uuid)},
-          {kUrlsName, absl::StrJoin(identity_.peer_urls, ",")}};
+  std::map<std::string, std::string> metadata = {
+      {kClusterName, Hex(identity_.cluster_id)},
+      {kFromName, Hex(identity_.self)},
+      {kToName, Hex(peer)},
+      {kUuidName, absl::BytesToHexString(identity_.data_dir_uuid)},
+      {kUrlsName, absl::StrJoin(identity_.peer_urls, ",")}};
+  const std::string to_uuid = hooks_.uuid_of ? hooks_.uuid_of(peer) : "";
+  if (!to_uuid.empty()) metadata[kToUuidName] = absl::BytesToHexString(to_uuid);
+  return metadata;
 }
 
 void PeerTransport::Register(rpc::Registry* registry, std::function<void(std::string)> receive) {
@@ -143,7 +154,7 @@ std::shared_ptr<PeerTransport::Peer> PeerTransport::Open(uint64_t id, const Peer
   rpc::SendStreamOptions options;
   options.address = url->Address();
   options.method = kMethod;
-  options.metadata = MetadataFor(id);
+  options.fresh_metadata = [this, id] { return MetadataFor(id); };
   // The peer outlives its stream, and with it the reports.
   peer->stream = std::make_unique<rpc::SendStream>(
       options, [this, raw = peer.get()](bool connected, const std::string& why) {

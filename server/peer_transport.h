@@ -4,8 +4,8 @@
 // peer URL.
 //
 // Each stream says in its metadata which cluster it belongs to, who sends, from which data
-// directory, where it is reached, and who is meant; a receiver that is somebody else, or that knows
-// better who the sender is, refuses it.
+// directory, where it is reached, and who is meant, in which directory; a receiver that is somebody
+// else, or that knows better who the sender is, refuses it.
 //
 // Threads: any. Errors: what cannot be sent is dropped and logged once for each change.
 
@@ -45,6 +45,8 @@ class PeerTransport final : public raft::Transport {
   struct Hooks {
     // Whether this sender is to be heard (server/membership.h, CheckPeer).
     std::function<absl::Status(uint64_t from, const std::string& uuid)> check;
+    // The data directory that the member is known to live in; empty if none is known.
+    std::function<std::string(uint64_t peer)> uuid_of;
     // A member of this cluster has said where it is reached.
     std::function<void(uint64_t from, const PeerPlace& address)> learn;
     // A connection from or to that member, which was up, broke.

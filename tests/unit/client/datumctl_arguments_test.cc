@@ -38,6 +38,18 @@ TEST(DatumctlArguments, VerbsAndTheirShortForms) {
   EXPECT_EQ(Parsed({"endpoint", "--cluster", "health"}).whole_cluster, true);
   EXPECT_EQ(Parsed({"member", "list"}).verb, Verb::kMemberList);
   EXPECT_EQ(Parsed({"members"}).verb, Verb::kMemberList);
+  const Arguments add =
+      Parsed({"member", "add", "n4", "--learner", "--peer-urls=http://a:1,http://b:2"});
+  EXPECT_EQ(add.verb, Verb::kMemberAdd);
+  EXPECT_EQ(add.member.name, "n4");
+  EXPECT_TRUE(add.member.is_learner);
+  EXPECT_EQ(add.member.peer_urls, (std::vector<std::string>{"http://a:1", "http://b:2"}));
+  EXPECT_EQ(Parsed({"member", "remove", "8e9e05c52164694d"}).verb, Verb::kMemberRemove);
+  EXPECT_EQ(Parsed({"member", "promote", "1"}).verb, Verb::kMemberPromote);
+  EXPECT_EQ(Parsed({"member", "update", "1", "--peer-urls=http://a:1"}).verb, Verb::kMemberUpdate);
+  EXPECT_EQ(Parsed({"move-leader", "1"}).verb, Verb::kMoveLeader);
+  EXPECT_EQ(*ParseMemberId("8e9e05c52164694d"), 0x8e9e05c52164694d);
+  EXPECT_FALSE(ParseMemberId("no id").ok());
   EXPECT_EQ(Parsed({"compaction", "5", "--physical"}).compaction_physical, true);
   EXPECT_EQ(Parsed({"compact", "5"}).compaction_revision, 5);
   EXPECT_EQ(Parsed({"txn", "-i"}).txn_interactive, true);

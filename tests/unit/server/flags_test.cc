@@ -64,8 +64,10 @@ TEST(FlagsTest, RefusesWhatItCannotDoAndTellsWhatItIgnores) {
       Parse({"--auto-tls=false", "--auth-token=simple", "--cert-file=", "--snapshot-count", "5",
              "--strict-reconfig-check=false"});
   ASSERT_TRUE(line.ok()) << line.status();
-  EXPECT_EQ(line->without_effect,
-            (std::vector<std::string>{"--snapshot-count", "--strict-reconfig-check"}));
+  EXPECT_EQ(line->without_effect, std::vector<std::string>{"--snapshot-count"});
+  EXPECT_FALSE(line->config.strict_reconfig_check);
+  EXPECT_TRUE(line->config.replace_wiped_members);
+  EXPECT_FALSE(Parse({"--replace-wiped-members=false"})->config.replace_wiped_members);
 }
 
 TEST(FlagsTest, HelpAndVersion) {

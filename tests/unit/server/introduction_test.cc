@@ -12,11 +12,10 @@ using datum::peer::IntroduceResponse;
 using StartKind = StartDecision::Kind;
 using LeaderKind = LeaderDecision::Kind;
 
-const InitialCluster kInitial = {.cluster_id = 9,
-                                 .self = 1,
-                                 .members = {{1, "a", {"http://h:1"}},
-                                             {2, "b", {"http://h:2"}},
-                                             {3, "c", {"http://h:3"}}}};
+const InitialCluster kInitial = {
+    .cluster_id = 9,
+    .self = 1,
+    .members = {{1, "a", {"http://h:1"}}, {2, "b", {"http://h:2"}}, {3, "c", {"http://h:3"}}}};
 
 IntroduceResponse Founding(uint64_t id, uint64_t cluster_id = 9) {
   IntroduceResponse answer;

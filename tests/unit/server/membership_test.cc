@@ -86,8 +86,7 @@ TEST(MembershipTest, TheLastVoterStays) {
 }
 
 TEST(MembershipTest, UrlsOfAnotherMemberAreTaken) {
-  EXPECT_EQ(PlanUpdate(kThree, 1, {"http://h:2"}).status(),
-            ErrorStatus(WireError::kPeerUrlExists));
+  EXPECT_EQ(PlanUpdate(kThree, 1, {"http://h:2"}).status(), ErrorStatus(WireError::kPeerUrlExists));
   EXPECT_EQ(PlanUpdate(kThree, 9, {"http://h:9"}).status(),
             ErrorStatus(WireError::kMemberNotFound));
   EXPECT_EQ(PlanUpdate(kThree, 1, {}).status(), ErrorStatus(WireError::kMemberBadUrls));

@@ -21,16 +21,15 @@ class PeerTransportTest : public testing::Test {
   void SetUp() override {
     receiver_ = std::make_unique<PeerTransport>(
         PeerIdentity{9, 2, "uuid2", {"http://h:2"}}, &clock_,
-        PeerTransport::Hooks{.check = [this](uint64_t from, const std::string& uuid) -> absl::Status {
-                               if (!removed_) return CheckPeer(membership_, from, uuid);
-                               return absl::FailedPreconditionError(kRemovedText);
-                             },
-                             .learn = [this](uint64_t from, const PeerPlace& place) {
-                               learned_[from] = place;
-                             }});
+        PeerTransport::Hooks{
+            .check = [this](uint64_t from, const std::string& uuid) -> absl::Status {
+              if (!removed_) return CheckPeer(membership_, from, uuid);
+              return absl::FailedPreconditionError(kRemovedText);
+            },
+            .learn = [this](uint64_t from, const PeerPlace& place) { learned_[from] = place; }});
     receiver_->Register(&registry_, [this](std::string bytes) {
       received_.push_back(std::move(bytes));
-      if (received_.back() == "last") done_.set_value();
+      if (received_.back() == "last" && !there_.exchange(true)) done_.set_value();
     });
     rpc::GrpcServerOptions options;
     options.addresses = {"127.0.0.1:0"};
@@ -66,6 +65,7 @@ class PeerTransportTest : public testing::Test {
   std::map<uint64_t, PeerPlace> learned_;
   std::unique_ptr<PeerTransport> receiver_;
   std::vector<std::string> received_;
+  std::atomic<bool> there_ = false;
   std::promise<void> done_;
   std::unique_ptr<rpc::GrpcServer> server_;
   std::string url_;
@@ -90,16 +90,30 @@ TEST_F(PeerTransportTest, CarriesMessagesToAPeerThatCameLater) {
 TEST_F(PeerTransportTest, AMemberThatIsRemovedIsCutOffAndToldWhy) {
   std::promise<std::string> told;
   std::atomic<bool> was_told = false;
-  PeerTransport sender(
-      PeerIdentity{9, 1, "uuid1", {"http://h:1"}}, &clock_,
-      {.refused = [&](uint64_t peer, const std::string& why) {
-        if (peer == 2 && why == kRemovedText && !was_told.exchange(true)) told.set_value(why);
-      }});
+  PeerTransport sender(PeerIdentity{9, 1, "uuid1", {"http://h:1"}}, &clock_,
+                       {.refused = [&](uint64_t peer, const std::string& why) {
+                         if (peer == 2 && why == kRemovedText && !was_told.exchange(true))
+                           told.set_value(why);
+                       }});
   sender.SetPeers({{2, {"b", {url_}}}});
   SendUntilThere(&sender);
   removed_ = true;
   receiver_->SetPeers({});
   EXPECT_EQ(told.get_future().get(), kRemovedText);
+}
+
+TEST_F(PeerTransportTest, WhoLivesInAnotherDirectoryThanTheOneMeantDoesNotListen) {
+  std::promise<std::string> told;
+  std::atomic<bool> was_told = false;
+  PeerTransport sender(PeerIdentity{9, 1, "uuid1", {"http://h:1"}}, &clock_,
+                       {.uuid_of = [](uint64_t) { return std::string("the old one"); },
+                        .refused =
+                            [&](uint64_t, const std::string& why) {
+                              if (!was_told.exchange(true)) told.set_value(why);
+                            }});
+  sender.SetPeers({{2, {"b", {url_}}}});
+  EXPECT_EQ(told.get_future().get(),
+            "member 2 was started with another data directory than the one that is meant");
 }
 
 TEST_F(PeerTransportTest, AnotherClustersMemberIsRefused) {
@@ -108,10 +122,8 @@ TEST_F(PeerTransportTest, AnotherClustersMemberIsRefused) {
   options.method = "/datum.Peer/Messages";
   const auto reason = [&](const std::string& cluster, const std::string& from,
                           const std::string& to) {
-    options.metadata = {{"datum-cluster", cluster},
-                        {"datum-from", from},
-                        {"datum-to", to},
-                        {"datum-uuid", "00"}};
+    options.metadata = {
+        {"datum-cluster", cluster}, {"datum-from", from}, {"datum-to", to}, {"datum-uuid", "00"}};
     auto refused = std::make_shared<std::promise<std::string>>();
     auto told = std::make_shared<bool>(false);
     rpc::SendStream stream(options, [refused, told](bool connected, const std::string& why) {

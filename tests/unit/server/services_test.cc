@@ -461,7 +461,7 @@ TEST(ErrorsTest, EveryStoreErrorKeepsItsCodeAndText) {
     EXPECT_EQ(wire.code(), named.code());
     EXPECT_EQ(wire.message(), named.message());
   }
-  EXPECT_EQ(FromStore(absl::DataLossError("disk")), absl::DataLossError("disk"));
+  EXPECT_EQ(FromStore(absl::DataLossError("disk")), ErrorStatus(WireError::kStateLost));
   EXPECT_EQ(FromStore(store::AppliedAnswerTooLarge(7)),
             absl::ResourceExhaustedError("datum: the request was applied, but its answer is larger "
                                          "than max (7 bytes) and is not sent"));
