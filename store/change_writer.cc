@@ -2,6 +2,7 @@
 
 #include "store/change_writer.h"
 
+#include "base/canary.h"
 #include "base/status.h"
 #include "glog/logging.h"
 
@@ -88,6 +89,7 @@ absl::StatusOr<Revision> ChangeWriter::TakeTombstone(std::string_view key) {
   pending_->Delete(Family::kDeleted, pending_->Copy(key));
   // At or below the compact revision it counts as absent, dropped or not: members must not differ
   // by how far their background work has come.
+  if (base::Planted("tombstone-by-own-progress")) return tombstone;
   if (tombstone.main <= numbers_->compact_revision) return Revision{};
   return tombstone;
 }
@@ -100,7 +102,8 @@ std::string_view ChangeWriter::Record(Revision revision, const Change& change, c
   char* const encoded = pending_->Allocate(bytes);
   EncodeChange(encoded, change);
   pending_->Put(Family::kRevision, own_revision, {encoded, bytes});
-  if (prior.exists && prior.datum.mod_revision.main <= numbers_->compact_revision) {
+  const bool keeps = !base::Planted("replaced-version-not-kept");
+  if (keeps && prior.exists && prior.datum.mod_revision.main <= numbers_->compact_revision) {
     pending_->Put(Family::kKept, own_revision, pending_->Copy(prior.bytes));
   }
   return {encoded, bytes};

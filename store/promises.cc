@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "base/canary.h"
 #include "base/status.h"
 #include "glog/logging.h"
 
@@ -15,6 +16,7 @@ constexpr char kHardState[] = "hard_state";
 constexpr char kIdentity[] = "identity";
 constexpr char kBootCount[] = "boot_count";
 constexpr char kCurrentState[] = "current_state";
+constexpr char kConfiguration[] = "configuration";
 
 }  // namespace
 
@@ -41,6 +43,7 @@ absl::StatusOr<std::unique_ptr<Promises>> Promises::Load(std::unique_ptr<MetaSto
   datum::disk::Identity identity;
   RETURN_IF_ERROR(promises->LoadRecord(kIdentity, &identity, &found));
   if (found) promises->identity_ = identity;
+  RETURN_IF_ERROR(promises->LoadRecord(kConfiguration, &promises->configuration_, &found));
   datum::disk::BootCount boots;
   RETURN_IF_ERROR(promises->LoadRecord(kBootCount, &boots, &found));
   promises->boots_ = boots.boots();
@@ -68,7 +71,13 @@ void Promises::SaveIdentity(const datum::disk::Identity& identity) {
   identity_ = identity;
 }
 
+void Promises::SaveConfiguration(const datum::disk::NewestConfiguration& configuration) {
+  meta_->PutDurably(kConfiguration, configuration.SerializeAsString());
+  configuration_ = configuration;
+}
+
 uint64_t Promises::CountBoot() {
+  if (base::Planted("boots-not-counted") && boots_ > 0) return boots_;
   datum::disk::BootCount record;
   record.set_boots(boots_ + 1);
   meta_->PutDurably(kBootCount, record.SerializeAsString());

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/canary.h"
 #include "base/status.h"
 #include "glog/logging.h"
 #include "store/raft_log_format.h"
@@ -43,7 +44,7 @@ absl::Status FillWithZeros(base::File* file, uint64_t to) {
 
 // ATC'20 "Can applications recover from fsync failures?": they cannot.
 void RaftLog::OrDie(const absl::Status& status) const {
-  if (status.ok()) return;
+  if (status.ok() || base::Planted("disk-error-ignored")) return;
   if (options_.on_refusal) options_.on_refusal(status);
   LOG(FATAL) << "raft log: the disk refuses: " << status.message();
 }
@@ -62,6 +63,7 @@ absl::Status RaftLog::Load(RaftLogContents* contents) {
   RaftLogRecovery recovery(files_, options_.directory, options_.keep_after, options_.must_exist);
   RETURN_IF_ERROR(recovery.Read());
   contents->damage = recovery.damage();
+  if (base::Planted("damage-taken-for-torn")) contents->damage.clear();
   if (!contents->damage.empty()) {
     if (!options_.on_damage) return absl::DataLossError(contents->damage);
     RETURN_IF_ERROR(options_.on_damage(contents->damage));
@@ -80,6 +82,7 @@ absl::Status RaftLog::Load(RaftLogContents* contents) {
   contents->last_index = map_.last().index;
   contents->term_runs = map_.TermRuns();
   contents->tail = std::move(recovery.tail);
+  contents->configurations = std::move(recovery.configurations);
   return absl::OkStatus();
 }
 

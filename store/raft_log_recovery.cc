@@ -9,6 +9,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/canary.h"
 #include "base/status.h"
 #include "glog/logging.h"
 
@@ -194,7 +195,15 @@ bool RaftLogRecovery::ReadBatch(const Batch& batch, uint64_t offset) {
   }
   map.AddBatch(previous, entries, batch.header.padded_bytes());
   while (!tail.empty() && tail.back()->index > previous.index) tail.pop_back();
+  while (!configurations.empty() && configurations.back().first > previous.index) {
+    configurations.pop_back();
+  }
   for (EntryRef& entry : entries) {
+    if (entry->kind == raft::EntryKind::kConfiguration) {
+      if (const auto command = raft::DecodeConfigurationCommand(entry->command)) {
+        configurations.emplace_back(entry->index, command->configuration);
+      }
+    }
     if (entry->index > keep_after_) tail.push_back(std::move(entry));
   }
   return true;
@@ -222,11 +231,15 @@ void RaftLogRecovery::ReadEnd(std::string_view bytes) {
     }
   }
   if (torn_end_ <= offset || AlmostZero(bytes.substr(offset, kSectorBytes))) return;
+  // Not even the first sector is there whole.
+  if (bytes.size() - offset < kSectorBytes) return;
   const std::optional<BatchHeader> header =
       DecodeBatchHeader(segment.generation, bytes.substr(offset));
   if (header) {
     const std::string_view there = bytes.substr(offset, header->padded_bytes());
-    const uint64_t missing = (header->padded_bytes() - there.size()) / kSectorBytes;
+    // A full disk ends a write anywhere: a sector that is there in part is missing.
+    const uint64_t missing =
+        (header->padded_bytes() - there.size() + kSectorBytes - 1) / kSectorBytes;
     if (CountZeroSectors(there) + missing > header->zero_sectors) return;
   }
   Damaged(segment.path, offset,
@@ -281,7 +294,8 @@ absl::Status RaftLogRecovery::Mend() {
   const RaftLogSegment& last = *map.segments().back();
   // A segment that was not the last is cut too, up to its end.
   ASSIGN_OR_RETURN(const uint64_t size, last.file->Size());
-  const uint64_t to = damage_.empty() ? torn_end_ : size;
+  uint64_t to = damage_.empty() ? torn_end_ : size;
+  if (base::Planted("torn-tail-not-zeroed")) to = last.end;
   const std::string zeros(1 << 20, '\0');
   for (uint64_t at = last.end; at < to; at += zeros.size()) {
     const uint64_t length = std::min<uint64_t>(zeros.size(), to - at);
@@ -289,6 +303,7 @@ absl::Status RaftLogRecovery::Mend() {
   }
   // A process that was killed may have written what it did not sync: it is in the page cache
   // and was just read, so it must be made durable before anything builds on it.
+  if (base::Planted("log-open-does-not-sync")) return absl::OkStatus();
   RETURN_IF_ERROR(last.file->Sync());
   return files_->SyncDirectory(directory_);
 }

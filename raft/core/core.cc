@@ -168,6 +168,7 @@ void Core::BecomeFollower(Term term, NodeId leader) {
     EnterTerm(term, std::nullopt);
     leader_heard_at_ = base::TimePoint::min();
   }
+  if (base::Planted("vote-erased-on-step-down")) hard_state_.voted_for.reset();
   role_ = Role::kFollower;
   leader_ = leader;
   votes_.clear();

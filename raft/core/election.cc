@@ -45,7 +45,7 @@ void Core::StartElection(bool transfer) {
   leader_ = kNobody;
   EnterTerm(current_term() + 1, options_.self);
   leader_due_ = now_ + NextTryIn();
-  votes_.clear();
+  if (!base::Planted("pre-votes-kept")) votes_.clear();
   Trace("becomes candidate");
   const RequestVote request{false, current_term(), log_.last(), transfer};
   for (NodeId voter : configuration().voters()) {
@@ -76,7 +76,8 @@ void Core::OnRequestVote(const Envelope& envelope) {
   }
   // Paper, figure 2: if votedFor is null or candidateId, and the candidate's log is at least as
   // up-to-date as the receiver's, grant the vote.
-  const bool free = !hard_state_.voted_for || *hard_state_.voted_for == envelope.from;
+  const bool free = !hard_state_.voted_for || *hard_state_.voted_for == envelope.from ||
+                    base::Planted("votes-for-everybody");
   const bool granted = free && leader_ == kNobody && role_ == Role::kFollower &&
                        !hard_state_.doubtful && IsUpToDate(request.last_log);
   if (granted) {
@@ -97,6 +98,7 @@ void Core::OnRequestVoteReply(const Envelope& envelope) {
   // A late reply to another question (Scylla bd168d57ff took a pre-vote for a vote).
   const bool rehearsal = role_ == Role::kPreCandidate;
   const Term asked_for = rehearsal ? current_term() + 1 : current_term();
+  if (base::Planted("refusal-counts-as-vote")) return CountVote(envelope.from);
   if (reply.pre_vote != rehearsal || reply.for_term != asked_for || !reply.granted) return;
   CountVote(envelope.from);
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/canary.h"
 #include "glog/logging.h"
 #include "raft/core/core.h"
 
@@ -16,7 +17,9 @@ void Core::OnAppendEntries(const Envelope& envelope) {
   // Paper, figure 2: reply false if log doesn't contain an entry at prevLogIndex whose term
   // matches prevLogTerm. What is committed here matches the leader's log whatever it says
   // (paper 5.4.3, leader completeness), so a late message is never a reason to go back.
-  if (append.prev_log.index > commit_index_ && !log_.Matches(append.prev_log)) {
+  const bool fits = log_.Matches(append.prev_log) || (base::Planted("place-before-not-compared") &&
+                                                      append.prev_log.index <= log_.last().index);
+  if (append.prev_log.index > commit_index_ && !fits) {
     // What is missing is perhaps in the snapshot that is being installed.
     if (installing_) return;
     SendAfterPersist(envelope.from, AppendEntriesReply{false, Index{}, append.prev_log.index,
@@ -28,6 +31,7 @@ void Core::OnAppendEntries(const Envelope& envelope) {
   matched_index_ = std::max(matched_index_, proven);
   // Paper, figure 2: set commitIndex = min(leaderCommit, index of last new entry).
   told_commit_ = std::max(told_commit_, append.leader_commit);
+  if (base::Planted("commit-beyond-proven")) matched_index_ = log_.last().index;
   CommitUpTo(std::min(append.leader_commit, matched_index_));
   ClearDoubtIfWhole();
   SendAfterPersist(envelope.from, AppendEntriesReply{true, matched_index_, Index{}, {}});
@@ -39,7 +43,9 @@ void Core::OnAppendEntries(const Envelope& envelope) {
 void Core::AppendFromLeader(const std::vector<EntryRef>& entries) {
   for (const EntryRef& entry : entries) {
     // In front of the base all is committed, and so the same (paper 5.4.3).
-    if (entry->index <= log_.base().index || log_.Matches(entry->position())) continue;
+    const bool cuts = base::Planted("append-always-cuts") && entry->index > commit_index_;
+    if (entry->index <= log_.base().index || (log_.Matches(entry->position()) && !cuts)) continue;
+    if (base::Planted("conflicting-tail-kept") && entry->index <= log_.last().index) continue;
     if (entry->index <= log_.last().index) TruncateFrom(entry->index);
     BeginWrite();
     outstanding_writes_.back().last_index = entry->index;

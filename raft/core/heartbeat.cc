@@ -57,6 +57,7 @@ void Core::OnHeartbeatReply(const Envelope& envelope) {
   if (heard == nullptr) return;
   Progress& progress = *heard;
   progress.confirmed_round = std::max(progress.confirmed_round, reply.round);
+  if (base::Planted("any-answer-confirms")) progress.confirmed_round = reads_.round();
   FinishReadRoundIfConfirmed();
   if (reply.digest.index != Index{}) NoteDigest(envelope.from, reply.digest);
   const bool wants_state = reply.needs_snapshot || progress.state == Progress::State::kSnapshot;
@@ -64,7 +65,8 @@ void Core::OnHeartbeatReply(const Envelope& envelope) {
   // A sign of life from a peer that lags and does not move: what was sent may have been lost.
   // Asking where it stands costs little, and its answer sets the pipeline right.
   if (progress.state != Progress::State::kSnapshot && progress.match_index < log_.last().index &&
-      now_ >= progress.last_advance + options_.heartbeat_interval) {
+      now_ >= progress.last_advance + options_.heartbeat_interval &&
+      !base::Planted("lost-append-not-sent-again")) {
     progress.last_advance = now_;
     progress.probe_sent = false;
     if (progress.state == Progress::State::kProbe) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "base/canary.h"
 #include "glog/logging.h"
 #include "raft/core/core.h"
 
@@ -27,7 +28,8 @@ bool Core::MayStand() const {
 // one before it by one voter, that one is committed, and so is an entry of this leader's term
 // (Ongaro, raft-dev 2015: without the latter two leaders can change to disjoint quorums).
 std::optional<RefusalReason> Core::RefuseConfiguration(const Proposal& proposal) const {
-  if (!CommittedInOwnTerm() || configuration_index() > last_applied_ ||
+  if ((!CommittedInOwnTerm() && !base::Planted("change-before-own-term")) ||
+      (configuration_index() > last_applied_ && !base::Planted("two-changes-at-once")) ||
       configuration_index() != proposal.based_on) {
     return RefusalReason::kConfigurationChanged;
   }
@@ -64,6 +66,7 @@ void Core::AdoptConfiguration(const Entry& entry) {
 
 // The log is cut from `first` on: what it changed is as it was before.
 void Core::CutConfigurations(Index first) {
+  if (base::Planted("cut-configuration-kept")) return;
   while (configurations_.size() > 1 && configurations_.back().first >= first) {
     configurations_.pop_back();
   }
@@ -87,6 +90,7 @@ void Core::ShapeProgress() {
 // does not count itself; then it hands over.
 void Core::LeaveIfRemoved() {
   if (!is_leader() || configuration().IsVoter(options_.self)) return;
+  if (base::Planted("removed-leader-stays")) return;
   if (configuration_index() > commit_index_) return;
   const NodeId successor = BestSuccessor();
   if (successor != kNobody) Send(successor, TimeoutNow{});

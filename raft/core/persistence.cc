@@ -24,6 +24,7 @@ void Core::PersistHardState() {
   BeginWrite();
   effects_->hard_state = hard_state_;
   if (base::Planted("vote-not-persisted")) effects_->hard_state->voted_for.reset();
+  if (base::Planted("older-term-persisted")) effects_->hard_state->current_term = log_.last().term;
   outstanding_writes_.back().hard_state_term = current_term();
 }
 
@@ -39,6 +40,7 @@ void Core::TruncateFrom(Index first) {
   }
   persisted_index_ = std::min(persisted_index_, first - 1);
   matched_index_ = std::min(matched_index_, first - 1);
+  if (base::Planted("append-aba")) return;
   for (OutstandingWrite& write : outstanding_writes_) {
     write.last_index = std::min(write.last_index, first - 1);
   }
@@ -64,6 +66,7 @@ void Core::OnPersisted(WriteNumber write) {
 // what it acknowledged and forgot is in that leader's log.
 void Core::ClearDoubtIfWhole() {
   if (!hard_state_.doubtful || told_commit_ == Index{}) return;
+  if (base::Planted("doubt-cleared-at-once")) told_commit_ = Index{};
   if (told_commit_ > std::min(persisted_index_, matched_index_)) return;
   if (log_.TermAt(told_commit_) != current_term()) return;
   hard_state_.doubtful = false;
@@ -73,7 +76,7 @@ void Core::ClearDoubtIfWhole() {
 
 // DESIGN.md, rule 3: nothing is applied past what this member itself has persisted.
 void Core::HandOutCommitted() {
-  if (installing_ || state_lost_) return;
+  if ((installing_ && !base::Planted("applies-while-installing")) || state_lost_) return;
   const Index through = std::min(commit_index_, persisted_index_);
   while (handed_out_ < through) {
     const Index next = handed_out_ + 1;

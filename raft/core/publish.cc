@@ -5,6 +5,7 @@
 
 #include <map>
 
+#include "base/canary.h"
 #include "glog/logging.h"
 #include "raft/core/core.h"
 
@@ -54,7 +55,7 @@ void Core::OnPublishForward(const Envelope& envelope) {
   Progress& progress = found->second;
   std::map<RefusalReason, std::vector<PublishId>> refused;
   for (const Proposal& proposal : std::get<PublishForward>(envelope.message).proposals) {
-    if (proposal.id <= progress.last_publish) continue;
+    if (proposal.id <= progress.last_publish && !base::Planted("forward-taken-twice")) continue;
     progress.last_publish = proposal.id;
     if (const auto reason = RefuseProposal(proposal)) {
       refused[*reason].push_back(proposal.id);
@@ -72,7 +73,7 @@ void Core::OnPublishForward(const Envelope& envelope) {
 // term of the forward, it may have taken from an earlier copy of the message. (Found by the
 // simulator: a copy that came late was refused, the first one had been committed.)
 void Core::RefuseForward(const Envelope& envelope) {
-  if (envelope.term <= last_led_term_) return;
+  if (envelope.term <= last_led_term_ && !base::Planted("late-forward-refused")) return;
   PublishRefusal refusal;
   for (const Proposal& proposal : std::get<PublishForward>(envelope.message).proposals) {
     refusal.ids.push_back(proposal.id);

@@ -2,6 +2,7 @@
 //
 // reading.cc: from which index on a read is linearizable (thesis 6.4).
 
+#include "base/canary.h"
 #include "glog/logging.h"
 #include "raft/core/core.h"
 
@@ -29,11 +30,15 @@ void Core::OnReadIndexRequest(const Envelope& envelope) {
 
 void Core::OnReadIndexReply(const Envelope& envelope) {
   const auto& reply = std::get<ReadIndexReply>(envelope.message);
+  if (base::Planted("commit-from-read-index")) {
+    CommitUpTo(std::min(reply.read_index, log_.last().index));
+  }
   effects_->reads.push_back({reply.id, true, reply.read_index});
 }
 
 void Core::StartReadRoundIfDue() {
-  if (reads_.in_flight() || !reads_.has_waiting() || !CommittedInOwnTerm()) return;
+  const bool may_start = CommittedInOwnTerm() || base::Planted("read-before-own-term");
+  if (reads_.in_flight() || !reads_.has_waiting() || !may_start) return;
   reads_.StartRound(commit_index_);
   if (!progress_.empty()) BroadcastHeartbeat();
   FinishReadRoundIfConfirmed();
@@ -45,7 +50,7 @@ void Core::FinishReadRoundIfConfirmed() {
   const bool confirmed = configuration().IsQuorum([this](NodeId node) {
     return node == options_.self || progress_.at(node).confirmed_round >= reads_.round();
   });
-  if (!confirmed) return;
+  if (!confirmed && !base::Planted("read-not-confirmed")) return;
   for (const ReadQueue::Read& read : reads_.FinishRound()) AnswerRead(read, true);
   StartReadRoundIfDue();
 }

@@ -121,6 +121,7 @@ Progress* Core::HearPeer(const Envelope& envelope) {
   const auto found = progress_.find(envelope.from);
   if (found == progress_.end()) return nullptr;
   Progress& progress = found->second;
+  if (base::Planted("session-ignored")) progress.session = envelope.session;
   if (envelope.session < progress.session) return nullptr;
   if (envelope.session > progress.session) {
     const bool was_heard = progress.session != Session{};
@@ -144,6 +145,7 @@ void Core::OnAppendEntriesReply(const Envelope& envelope) {
     if (reply.match_index > log_.last().index) return;
     progress.Acknowledged(reply.match_index);
     const bool advances = reply.match_index > progress.match_index;
+    if (base::Planted("match-index-falls")) progress.match_index = reply.match_index;
     if (advances) {
       progress.match_index = reply.match_index;
       progress.last_advance = now_;
@@ -166,6 +168,7 @@ void Core::OnAppendEntriesReply(const Envelope& envelope) {
   }
   // Paper 5.3: decrement nextIndex and retry. A rejection of what is known to match, or of a
   // question that is no longer asked, is late and says nothing (Scylla 4c95277619).
+  if (base::Planted("late-refusal-believed")) progress.match_index = Index{};
   if (reply.rejected_index <= progress.match_index) return;
   if (progress.state == Progress::State::kProbe &&
       reply.rejected_index != progress.next_index - 1) {
@@ -185,6 +188,9 @@ void Core::OnAppendEntriesReply(const Envelope& envelope) {
 // persisted.
 void Core::AdvanceCommit() {
   const Index reached = configuration().QuorumIndex([this](NodeId node) {
+    if (base::Planted("one-voter-not-asked") && node > options_.self) return log_.last().index;
+    if (base::Planted("own-entry-counts-at-once") && node == options_.self)
+      return log_.last().index;
     if (node == options_.self) return persisted_index_;
     return progress_.at(node).match_index;
   });

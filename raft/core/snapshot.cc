@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/canary.h"
 #include "glog/logging.h"
 #include "raft/core/core.h"
 
@@ -39,9 +40,10 @@ void Core::OnSnapshotSent(const SnapshotSent& sent) {
 // it is ahead of what is committed here, or if this node has lost its own state and this one is
 // not behind what was handed out.
 void Core::OnSnapshotArrived(const SnapshotArrived& arrived) {
-  const bool wanted = !installing_ && !is_leader() &&
-                      (arrived.position.index > commit_index_ ||
-                       (state_lost_ && arrived.position.index >= handed_out_));
+  const bool wanted =
+      !installing_ && !is_leader() &&
+      (arrived.position.index > commit_index_ || base::Planted("any-snapshot-taken") ||
+       (state_lost_ && arrived.position.index >= handed_out_));
   effects_->staged.push_back({arrived.staged, wanted});
   if (wanted) {
     installing_ = true;
@@ -58,7 +60,8 @@ void Core::OnSnapshotInstalled(const SnapshotInstalled& installed) {
   CHECK_GE(position.index, handed_out_);
   state_lost_ = false;
   digests_.clear();
-  if (log_.Matches(position)) {
+  if (log_.Matches(position) ||
+      (base::Planted("snapshot-term-not-compared") && position.index <= log_.last().index)) {
     matched_index_ = std::max(matched_index_, position.index);
   } else {
     // What was on its way to the disk is overtaken; so are answers about it.
@@ -75,8 +78,10 @@ void Core::OnSnapshotInstalled(const SnapshotInstalled& installed) {
   std::erase_if(configurations_, [&](const auto& known) {
     return known.first <= position.index || known.first > log_.last().index;
   });
-  configurations_.insert(configurations_.begin(),
-                         {installed.configuration_index, installed.configuration});
+  if (!base::Planted("snapshot-configuration-ignored") || configurations_.empty()) {
+    configurations_.insert(configurations_.begin(),
+                           {installed.configuration_index, installed.configuration});
+  }
   commit_index_ = std::max(commit_index_, position.index);
   handed_out_ = position.index;
   last_applied_ = position.index;

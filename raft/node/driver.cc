@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/canary.h"
+#include "base/end_process.h"
 #include "glog/logging.h"
 
 namespace raft {
@@ -153,7 +155,8 @@ void Driver::Do(Effects effects) {
   parts_.log_writer->Write(&effects);
   if (!effects.apply.empty()) parts_.applier->Hand(std::move(effects.apply));
   for (const ReadGrant& grant : effects.reads) reads_.OnGrant(grant);
-  reads_.TakeReady(core_.last_applied(), &read_answers_);
+  const bool early = base::Planted("read-before-applied");
+  reads_.TakeReady(early ? core_.commit_index() + 1'000'000 : core_.last_applied(), &read_answers_);
   for (const RefusedPublish& refused : effects.refused) Refuse(refused);
   for (const Fetch& fetch : effects.fetches) FetchFromDisk(fetch);
   for (const StagedSnapshot& staged : effects.staged) {
@@ -224,9 +227,9 @@ void Driver::EndIfDiskIsDead() const {
   if (options_.disk_stall_max == base::Duration::zero()) return;
   const auto asked_at = core_.oldest_write_at();
   if (!asked_at || *asked_at + options_.disk_stall_max > now_) return;
-  LOG(FATAL) << "the disk below the data directory has not finished a write for "
-             << std::chrono::duration_cast<std::chrono::seconds>(now_ - *asked_at).count()
-             << " s: this member ends itself";
+  const auto waited = std::chrono::duration_cast<std::chrono::seconds>(now_ - *asked_at);
+  base::EndProcess("the disk below the data directory has not finished a write for " +
+                   std::to_string(waited.count()) + " s: this member ends itself");
 }
 
 void Driver::Expire() {

@@ -6,6 +6,8 @@
 #include <sstream>
 #include <variant>
 
+#include "base/crc32c.h"
+
 namespace simulation {
 namespace {
 
@@ -26,9 +28,22 @@ void Checker::Fail(const std::string& what) {
   if (violation_.empty()) violation_ = what;
 }
 
-void Checker::OnStep(const raft::Core& core, const std::map<NodeId, const DurableTerms*>& disks) {
+void Checker::OnStart(NodeId node, const raft::HardState& hard_state) {
+  const Term shown = term_of_[node];
+  if (hard_state.current_term < shown) {
+    Fail(Text("a term never falls: n", node, " starts in term ", hard_state.current_term,
+              " and has shown term ", shown));
+  }
+  checked_commit_[node] = Index{};
+}
+
+void Checker::OnStep(const raft::Core& core, const Disks& disks) {
   raft::CheckInvariants(core);
-  if (core.role() == raft::Role::kLeader) CheckLeader(core);
+  if (core.role() == raft::Role::kLeader) {
+    CheckLeader(core);
+    CheckMatches(core);
+    CheckConfigurations(core);
+  }
   CheckCommitted(core, disks);
 }
 
@@ -39,47 +54,122 @@ void Checker::CheckLeader(const raft::Core& core) {
               core.current_term()));
   }
   if (!is_new) return;
-  // Leader completeness: what is committed is in the log of every later leader.
-  for (size_t i = 0; i < history_.size(); ++i) {
+  // Leader completeness: what is committed is in the log of every leader of a later term.
+  for (size_t i = core.log().base().index.value(); i < history_.size(); ++i) {
     const Index index(i + 1);
-    if (history_[i] < core.current_term() && core.log().TermAt(index) != history_[i]) {
+    if (history_[i].committed_in < core.current_term() &&
+        core.log().TermAt(index) != history_[i].term) {
       Fail(Text("leader completeness: n", core.self(), " leads in term ", core.current_term(),
-                " without the committed entry ", history_[i], "/", index));
+                " without the committed entry ", history_[i].term, "/", index));
       return;
     }
   }
 }
 
-void Checker::CheckCommitted(const raft::Core& core,
-                             const std::map<NodeId, const DurableTerms*>& disks) {
+void Checker::CheckMatches(const raft::Core& core) {
+  for (const auto& [peer, progress] : core.progress()) {
+    Match& known = match_of_[{core.self(), peer}];
+    if (known.term == core.current_term() && known.session == progress.session &&
+        progress.match_index < known.index) {
+      Fail(Text("a match index never falls: n", core.self(), " knew that n", peer, " holds ",
+                known.index, ", now ", progress.match_index));
+    }
+    known = {core.current_term(), progress.session, progress.match_index};
+  }
+}
+
+// One change at a time, each a step from one that is committed, made by a leader that has
+// committed in its own term; and who was removed leads no more.
+void Checker::CheckConfigurations(const raft::Core& core) {
+  const Index index = core.configuration_index();
+  const auto [known, is_new] = configuration_of_.emplace(
+      std::pair(core.self(), core.current_term()), std::pair(index, core.configuration()));
+  auto& [old_index, old_configuration] = known->second;
+  if (!is_new && index > old_index) {
+    if (!old_configuration.MayBecome(core.configuration())) {
+      Fail(Text("one change at a time: n", core.self(), " makes more than one step at ", index));
+    }
+    if (old_index > core.commit_index()) {
+      Fail(Text("one change at a time: n", core.self(), " changes at ", index,
+                " though the change at ", old_index, " is not committed"));
+    }
+    if (core.log().TermAt(core.commit_index()) != core.current_term()) {
+      Fail(Text("n", core.self(), " changes the members at ", index,
+                " before it has committed in its term"));
+    }
+  }
+  old_index = index;
+  old_configuration = core.configuration();
+  if (!core.configuration().IsVoter(core.self()) && index <= core.commit_index()) {
+    Fail(Text("n", core.self(), " leads in term ", core.current_term(),
+              " though it was removed at ", index));
+  }
+}
+
+// The same entry, to the byte, as whoever committed the index first.
+void Checker::CheckSame(const raft::Core& core, Index index, Term term) {
+  const Committed& committed = history_[index.value() - 1];
+  if (committed.term != term) {
+    return Fail(Text("committed is for ever: n", core.self(), " commits ", term, "/", index,
+                     ", but ", committed.term, "/", index, " was committed before"));
+  }
+  if (!core.log().InMemory(index)) return;
+  if (base::Crc32c(core.log().At(index)->command) != committed.checksum) {
+    Fail(Text("log matching: n", core.self(), " commits another command at ", term, "/", index));
+  }
+}
+
+bool Checker::Held(const raft::Core& core, const Disks& disks, NodeId node,
+                   raft::LogPosition position) const {
+  const auto disk = disks.find(node);
+  if (disk != disks.end() && disk->second->Holds(position)) return true;
+  const auto lost = lost_.find(node);
+  if (lost == lost_.end() || !lost->second.disk.Holds(position)) return false;
+  const auto progress = core.progress().find(node);
+  return progress != core.progress().end() && progress->second.session <= lost->second.session;
+}
+
+void Checker::CheckCommitted(const raft::Core& core, const Disks& disks) {
   Index& checked = checked_commit_[core.self()];
-  // A restarted member begins again at what its state machine holds.
+  // A member that was started anew begins again at what its state machine holds.
   if (core.commit_index() < checked) checked = core.commit_index();
+  checked = std::max(checked, core.log().base().index);
   for (; checked < core.commit_index(); ++checked) {
     const Index index = checked + 1;
     const Term term = *core.log().TermAt(index);
     if (index.value() <= history_.size()) {
-      if (history_[index.value() - 1] != term) {
-        Fail(Text("committed is for ever: n", core.self(), " commits ", term, "/", index, ", but ",
-                  history_[index.value() - 1], "/", index, " was committed before"));
-      }
+      CheckSame(core, index, term);
       continue;
     }
-    history_.push_back(term);
-    size_t holders = 0;
-    for (const auto& [node, terms] : disks) {
-      if (terms->size() >= index.value() && (*terms)[index.value() - 1] == term) ++holders;
+    if (index.value() != history_.size() + 1) {
+      return Fail(Text("n", core.self(), " commits ", term, "/", index, ", and nobody what is ",
+                       "before it"));
     }
-    if (holders < voters_ / 2 + 1) {
+    const uint32_t checksum =
+        core.log().InMemory(index) ? base::Crc32c(core.log().At(index)->command) : 0;
+    history_.push_back({term, core.current_term(), checksum});
+    const bool on_quorum = core.configuration().IsQuorum([&](NodeId node) {
+      return Held(core, disks, node, {term, index});
+    });
+    if (!on_quorum) {
       Fail(Text("committed on a quorum: n", core.self(), " commits ", term, "/", index,
-                ", which is on ", holders, " disks of ", voters_));
+                ", which a quorum of the disks does not hold"));
     }
   }
 }
 
-void Checker::OnSend(const raft::Envelope& envelope) {
+void Checker::OnSend(const raft::Envelope& envelope, const DurableLog& disk) {
   NodeId voter = envelope.from;
   NodeId candidate;
+  Term& shown = term_of_[envelope.from];
+  shown = std::max(shown, std::min(envelope.term, disk.hard_state.current_term));
+  if (const auto* reply = std::get_if<raft::AppendEntriesReply>(&envelope.message)) {
+    if (reply->success && reply->match_index > disk.last_index()) {
+      Fail(Text("no promise before the disk: n", voter, " acknowledges up to ", reply->match_index,
+                ", its disk holds ", disk.last_index()));
+    }
+    return;
+  }
   if (const auto* reply = std::get_if<raft::RequestVoteReply>(&envelope.message)) {
     if (reply->pre_vote || !reply->granted) return;
     candidate = envelope.to;
@@ -88,6 +178,10 @@ void Checker::OnSend(const raft::Envelope& envelope) {
     candidate = envelope.from;
   } else {
     return;
+  }
+  if (disk.hard_state.current_term < envelope.term) {
+    Fail(Text("no promise before the disk: n", voter, " votes in term ", envelope.term,
+              ", its disk holds term ", disk.hard_state.current_term));
   }
   const auto [known, is_new] = vote_of_.emplace(std::pair(voter, envelope.term), candidate);
   if (!is_new && known->second != candidate) {
@@ -103,6 +197,9 @@ void Checker::OnApply(NodeId node, const raft::Entry& entry, uint64_t operation)
               operation, ", another applied ", known->second.first, " operation ",
               known->second.second));
   }
+  if (entry.index.value() > history_.size()) {
+    Fail(Text("n", node, " applies ", entry.position(), ", which is not committed"));
+  }
   if (operation == 0) return;
   const auto [where, first_time] = operation_at_.emplace(operation, entry.index);
   if (!first_time && where->second != entry.index) {
@@ -111,6 +208,13 @@ void Checker::OnApply(NodeId node, const raft::Entry& entry, uint64_t operation)
   }
   if (dropped_operations_.count(operation) > 0) {
     Fail(Text("dropped is dropped: operation ", operation, " is applied after all"));
+  }
+}
+
+void Checker::OnState(NodeId node, Index index, uint64_t hash) {
+  const auto [known, is_new] = state_at_.emplace(index, std::pair(hash, node));
+  if (known->second.first != hash) {
+    Fail(Text("states are equal: n", node, " and n", known->second.second, " differ at ", index));
   }
 }
 

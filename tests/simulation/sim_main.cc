@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The simulator's command: many seeds in child processes, or one seed with its timeline.
-//
-// A child reports each seed that it ends; one that dies (a CHECK in the product's own code) names
-// the seed by the one that is missing.
+// The simulator's command: many seeds, one seed with its timeline, or planted bugs.
 
-#include <sys/wait.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
-#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <fstream>
 #include <iostream>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "base/canary.h"
 #include "gflags/gflags.h"
 #include "glog/logging.h"
+#include "tests/simulation/canaries.h"
+#include "tests/simulation/runner.h"
 #include "tests/simulation/simulation.h"
 
 DEFINE_uint64(seeds, 100, "how many seeds to run");
@@ -25,139 +24,51 @@ DEFINE_uint64(first_seed, 1, "the first of them");
 DEFINE_uint64(seed, 0, "run this one seed and print its timeline");
 DEFINE_uint64(seconds, 60, "simulated seconds a run");
 DEFINE_uint64(jobs, 2, "processes that run at once");
-DEFINE_bool(twice, false, "run each seed twice and compare the traces");
+DEFINE_bool(twice, false, "run each seed twice, in two processes, and compare the traces");
+DEFINE_string(only, "", "with --seed: only these of its faults, by number, as 3,17");
+DEFINE_bool(shrink, false, "with --seed: find a small set of its faults that still fails");
+DEFINE_string(history, "", "with --seed: write the clients' history to this file");
 DEFINE_string(canary, "", "plant this bug, or 'all' one after the other; found is success");
-DEFINE_bool(verbose, false, "keep what the product's own checks print when a canary is found");
+DEFINE_string(table, "", "with --canary: write the table of what was found to this file");
 
 namespace simulation {
 namespace {
 
-#ifdef DATUM_CANARIES
-const char* const kCanaries[] = {"vote-not-persisted", "commit-older-term-by-counting",
-                                 "ack-before-fsync", "log-up-to-date-dropped",
-                                 "commit-from-heartbeat"};
-#endif
-
-struct Totals {
-  uint64_t seeds = 0;
-  uint64_t events = 0;
-  uint64_t committed = 0;
-  uint64_t acknowledged = 0;
-  uint64_t reads = 0;
-  uint64_t terms_led = 0;
-};
-
-// 3 and 5 members in turn, and now and then 1.
-size_t VotersOf(uint64_t seed) {
-  if (seed % 20 == 0) return 1;
-  return seed % 2 == 0 ? 5 : 3;
-}
-
 RunOptions OptionsOf(uint64_t seed) {
   RunOptions options;
   options.seed = seed;
-  options.voters = VotersOf(seed);
+  options.length = std::chrono::seconds(FLAGS_seconds);
+  if (FLAGS_only.empty()) return options;
+  const std::vector<Fault> all = FaultsOf(options);
+  std::vector<Fault> some;
+  std::istringstream numbers(FLAGS_only);
+  for (std::string number; std::getline(numbers, number, ',');) {
+    const size_t place = std::stoull(number);
+    if (place >= 1 && place <= all.size()) some.push_back(all[place - 1]);
+  }
+  options.faults = some;
+  return options;
+}
+
+RunnerOptions Seeds() {
+  RunnerOptions options;
+  options.first_seed = FLAGS_first_seed;
+  options.seeds = FLAGS_seeds;
+  options.jobs = FLAGS_jobs;
   options.length = std::chrono::seconds(FLAGS_seconds);
   return options;
 }
 
-// What a child writes for each seed that it ended.
-struct Report {
-  uint64_t seed;
-  RunResult result() const {
-    return {violation, events, committed, acknowledged, reads, terms_led, 0};
-  }
-  char violation[256];
-  uint64_t events, committed, acknowledged, reads, terms_led;
-};
-
-Report RunSeed(uint64_t seed) {
-  RunResult result = Run(OptionsOf(seed));
-  if (FLAGS_twice && result.violation.empty()) {
-    if (Run(OptionsOf(seed)).trace_hash != result.trace_hash) {
-      result.violation = "determinism: the same seed twice gives two traces";
-    }
-  }
-  Report report{};
-  report.seed = seed;
-  std::snprintf(report.violation, sizeof report.violation, "%s", result.violation.c_str());
-  report.events = result.events;
-  report.committed = result.committed;
-  report.acknowledged = result.acknowledged;
-  report.reads = result.reads;
-  report.terms_led = result.terms_led;
-  return report;
-}
-
-// Runs seeds first, first + step, ... in a child; returns the read end of its reports.
-int StartChild(uint64_t first, uint64_t step, uint64_t end, bool quiet, pid_t* child) {
-  int ends[2];
-  PCHECK(pipe(ends) == 0);
-  *child = fork();
-  PCHECK(*child >= 0);
-  if (*child > 0) {
-    close(ends[1]);
-    return ends[0];
-  }
-  close(ends[0]);
-  if (quiet) {
-    PCHECK(freopen("/dev/null", "w", stderr) != nullptr);
-  }
-  for (uint64_t seed = first; seed < end; seed += step) {
-    const Report report = RunSeed(seed);
-    PCHECK(write(ends[1], &report, sizeof report) == sizeof report);
-    if (report.violation[0] != '\0') break;
-  }
-  _exit(0);
-}
-
-struct Failure {
-  uint64_t seed = 0;  // 0: none
-  std::string what;
-};
-
-Failure RunMany(uint64_t first, uint64_t count, uint64_t jobs, bool quiet, Totals* totals) {
-  struct Child {
-    pid_t pid;
-    int reports;
-    uint64_t next_seed;
-  };
-  std::vector<Child> children;
-  for (uint64_t job = 0; job < jobs; ++job) {
-    Child child{0, 0, first + job};
-    child.reports = StartChild(first + job, jobs, first + count, quiet, &child.pid);
-    children.push_back(child);
-  }
-  Failure failure;
-  for (Child& child : children) {
-    Report report;
-    while (read(child.reports, &report, sizeof report) == sizeof report) {
-      ++totals->seeds;
-      totals->events += report.events;
-      totals->committed += report.committed;
-      totals->acknowledged += report.acknowledged;
-      totals->reads += report.reads;
-      totals->terms_led += report.terms_led;
-      child.next_seed = report.seed + jobs;
-      if (report.violation[0] != '\0' && (failure.seed == 0 || report.seed < failure.seed)) {
-        failure = {report.seed, report.violation};
-      }
-    }
-    int status = 0;
-    waitpid(child.pid, &status, 0);
-    close(child.reports);
-    if (status != 0 && (failure.seed == 0 || child.next_seed < failure.seed)) {
-      failure = {child.next_seed, "a check in the product's own code ended the process"};
-    }
-  }
-  return failure;
-}
-
-int RunOneSeed() {
+int ShowSeed() {
   RunOptions options = OptionsOf(FLAGS_seed);
   options.timeline = [](const std::string& line) { std::cout << line << std::endl; };
+  std::ofstream history;
+  if (!FLAGS_history.empty()) {
+    history.open(FLAGS_history);
+    options.history = &history;
+  }
   const RunResult result = Run(options);
-  std::cout << "seed " << FLAGS_seed << ": " << options.voters << " members, " << result.events
+  std::cout << "seed " << FLAGS_seed << ": " << result.hosts << " hosts, " << result.events
             << " events, " << result.committed << " entries committed, " << result.acknowledged
             << " writes acknowledged, " << result.reads << " reads, " << result.terms_led
             << " terms with a leader, trace " << std::hex << result.trace_hash << std::dec << "\n"
@@ -166,18 +77,55 @@ int RunOneSeed() {
   return result.violation.empty() ? 0 : 1;
 }
 
-int RunSeeds() {
+int ShrinkSeed() {
+  const RunOptions options = OptionsOf(FLAGS_seed);
+  const std::vector<Fault> all = FaultsOf(options);
+  const std::vector<Fault> few =
+      ShrinkFaults(options, [](const std::string& line) { std::cerr << line << std::endl; });
+  std::string numbers;
+  for (const Fault& fault : few) {
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (all[i].seed != fault.seed) continue;
+      numbers += (numbers.empty() ? "" : ",") + std::to_string(i + 1);
+      std::printf("%3zu  %9.4f s  %s\n", i + 1, std::chrono::duration<double>(fault.at).count(),
+                  Describe(fault).c_str());
+    }
+  }
+  RunOptions run = options;
+  run.faults = few;
+  const std::string what = RunApart(run);
+  std::printf("%zu of %zu faults; %s\nreplay: tools/dev sim --seed %lu --only %s\n", few.size(),
+              all.size(), what.empty() ? "no violation" : ("VIOLATION: " + what).c_str(),
+              FLAGS_seed, numbers.c_str());
+  return what.empty() ? 0 : 1;
+}
+
+int ShowSeeds() {
   const auto begin = std::chrono::steady_clock::now();
   Totals totals;
-  const Failure failure = RunMany(FLAGS_first_seed, FLAGS_seeds, FLAGS_jobs, false, &totals);
+  Failure failure = RunSeeds(Seeds(), &totals);
+  if (failure.seed == 0 && FLAGS_twice) {
+    Totals again;
+    failure = RunSeeds(Seeds(), &again);
+    for (const auto& [seed, hash] : again.trace_hashes) {
+      if (failure.seed == 0 && totals.trace_hashes[seed] != hash) {
+        failure = {seed, "determinism: the same seed twice gives two traces"};
+      }
+    }
+    totals.seeds += again.seeds;
+  }
   const double elapsed =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   const double hours = static_cast<double>(totals.seeds * FLAGS_seconds) / 3600;
+  rusage used{};
+  getrusage(RUSAGE_CHILDREN, &used);
+  const double cpu = static_cast<double>(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+                     static_cast<double>(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
   std::printf(
-      "%lu seeds of %lu s in %.1f s (%.1f cluster-hours a minute and core): %lu events, "
+      "%lu runs of %lu s in %.1f s (%.1f cluster-hours a minute of one core): %lu events, "
       "%lu entries committed, %lu writes acknowledged, %lu reads, %lu terms with a leader\n",
-      totals.seeds, FLAGS_seconds, elapsed, hours / elapsed * 60 / static_cast<double>(FLAGS_jobs),
-      totals.events, totals.committed, totals.acknowledged, totals.reads, totals.terms_led);
+      totals.seeds, FLAGS_seconds, elapsed, hours / cpu * 60, totals.events, totals.committed,
+      totals.acknowledged, totals.reads, totals.terms_led);
   if (failure.seed == 0) {
     std::printf("no violation\n");
     return 0;
@@ -187,35 +135,29 @@ int RunSeeds() {
   return 1;
 }
 
-#ifdef DATUM_CANARIES
-bool KnownCanary(const std::string& name) {
-  if (name.empty() || (name == "all" && FLAGS_seed == 0)) return true;
-  return std::find(std::begin(kCanaries), std::end(kCanaries), name) != std::end(kCanaries);
+int RunOne() {
+  if (FLAGS_seed == 0) return ShowSeeds();
+  return FLAGS_shrink ? ShrinkSeed() : ShowSeed();
 }
 
-int RunCanaries() {
-  int missed = 0;
-  for (const char* canary : kCanaries) {
-    if (FLAGS_canary != "all" && FLAGS_canary != canary) continue;
-    base::PlantedCanary() = canary;
-    Totals totals;
-    Failure failure;
-    uint64_t first = FLAGS_first_seed;
-    // In steps, so that a bug that is found early ends the search.
-    constexpr uint64_t kStep = 16;
-    for (; first < FLAGS_first_seed + FLAGS_seeds && failure.seed == 0; first += kStep) {
-      failure = RunMany(first, kStep, FLAGS_jobs, !FLAGS_verbose, &totals);
-    }
-    if (failure.seed == 0) ++missed;
-    std::printf("%-32s %s", canary, failure.seed == 0 ? "NOT FOUND" : "found");
-    if (failure.seed != 0) {
-      std::printf(" after %lu seeds: %s", failure.seed - FLAGS_first_seed + 1,
-                  failure.what.c_str());
-    }
-    std::printf("\n");
-    std::fflush(stdout);
+#ifdef DATUM_CANARIES
+int Main() {
+  if (FLAGS_canary.empty()) return RunOne();
+  if (FLAGS_canary != "all" && FLAGS_canary != "quick" && FindCanary(FLAGS_canary) == nullptr) {
+    std::cerr << "--canary: no bug is called '" << FLAGS_canary << "'; there are:";
+    for (const Canary& canary : AllCanaries()) std::cerr << " " << canary.name;
+    std::cerr << std::endl;
+    return 2;
   }
-  return missed == 0 ? 0 : 1;
+  if (FLAGS_seed == 0) return FindCanaries(FLAGS_canary, Seeds(), FLAGS_table);
+  base::PlantedCanary() = FLAGS_canary;
+  return RunOne();
+}
+#else
+int Main() {
+  if (FLAGS_canary.empty()) return RunOne();
+  std::cerr << "this build has no canaries: run //tests/simulation:canaries" << std::endl;
+  return 2;
 }
 #endif
 
@@ -225,22 +167,8 @@ int RunCanaries() {
 int main(int argc, char** argv) {
   google::InitGoogleLogging(argv[0]);
   FLAGS_logtostderr = true;
+  FLAGS_minloglevel = google::ERROR;
   gflags::SetUsageMessage("the simulator: --seeds N, or --seed N for a timeline");
   gflags::ParseCommandLineFlags(&argc, &argv, true);
-#ifdef DATUM_CANARIES
-  if (!simulation::KnownCanary(FLAGS_canary)) {
-    std::cerr << "--canary: no bug is called '" << FLAGS_canary << "'; there are:";
-    for (const char* known : simulation::kCanaries) std::cerr << " " << known;
-    std::cerr << std::endl;
-    return 2;
-  }
-  if (!FLAGS_canary.empty() && FLAGS_seed == 0) return simulation::RunCanaries();
-  if (FLAGS_seed != 0) base::PlantedCanary() = FLAGS_canary;
-#else
-  if (!FLAGS_canary.empty()) {
-    std::cerr << "this build has no canaries: run //tests/simulation:canaries" << std::endl;
-    return 2;
-  }
-#endif
-  return FLAGS_seed != 0 ? simulation::RunOneSeed() : simulation::RunSeeds();
+  return simulation::Main();
 }

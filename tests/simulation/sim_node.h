@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// sim_node.h: one member under virtual time: the production driver, log writer, applier, codec
-// and Raft log, on a simulated disk, with a small state machine.
+// sim_node.h: one host and the member that lives on it, under virtual time: the production
+// driver, log writer, applier, codec, Raft log, promises and state machine, on a simulated disk
+// and a clock of its own.
 
 #pragma once
 
@@ -13,65 +14,73 @@
 
 #include "base/simulated_file.h"
 #include "raft/node/driver.h"
+#include "store/memory_engine.h"
 #include "store/promises.h"
 #include "store/raft_log.h"
 #include "tests/simulation/checker.h"
+#include "tests/simulation/network.h"
+#include "tests/simulation/node_clock.h"
+#include "tests/simulation/sim_machine.h"
+#include "tests/simulation/snapshot_road.h"
+#include "tests/simulation/timeline.h"
 #include "tests/simulation/world.h"
 
 namespace simulation {
 
-// A state machine that remembers which operations it applied. Like the real one it has no log of
-// its own: a crash takes it back to its last flush.
-class SimMachine final : public raft::StateMachine {
- public:
-  SimMachine(raft::NodeId node, Checker* checker) : node_(node), checker_(checker) {}
-
-  void Apply(std::span<const raft::ApplyItem> items,
-             std::vector<raft::ApplyResult>* results) override;
-  raft::LogPosition applied() const override { return applied_; }
-  raft::StateDigest digest() const override { return {}; }
-  bool lost() const override { return false; }
-  void DeclareLost(const absl::Status&) const override {}
-  absl::StatusOr<raft::InstalledState> Install(uint64_t) override {
-    return absl::UnimplementedError("install");
-  }
-
-  void Flush() { flushed_ = applied_; }
-  void Crash() { applied_ = flushed_; }
-
- private:
-  const raft::NodeId node_;
-  Checker* const checker_;
-  raft::LogPosition applied_;
-  raft::LogPosition flushed_;
+// The process of one member ends, by its own word.
+struct ProcessEnded {
+  std::string why;
 };
-
-// What the machine's command holds: the number of the client's operation.
-std::string EncodeOperation(uint64_t operation, size_t padding);
-uint64_t DecodeOperation(const std::string& command);
 
 class SimNode {
  public:
   struct Settings {
-    size_t voters = 3;
+    // Of the cluster as it was founded, and its log's first entry. Who joins later learns them.
+    std::vector<raft::NodeId> founders;
+    std::string bootstrap_command;
     base::Duration heartbeat_interval = std::chrono::milliseconds(100);
     base::Duration election_timeout = std::chrono::milliseconds(1000);
+    double drift = 0;
     uint64_t segment_bytes = 32 << 10;
     size_t log_cache_bytes_max = 64 << 10;
     size_t append_bytes_max = 1 << 20;
     size_t in_flight_messages_max = 512;
+    size_t datum_cache_bytes = 64 << 10;
+    // What is left of the log for those that lag.
+    uint64_t log_reserve_bytes = 256 << 20;
+    // After how many applied batches, about, the state is flushed.
+    double flush_chance = 0.02;
     // How long a sync takes.
     base::Duration sync_min = std::chrono::microseconds(100);
     base::Duration sync_max = std::chrono::milliseconds(3);
+    // Now and then a thread has to wait for the processor.
+    double slow_turns = 0;
   };
-  // Hands a message to the network.
-  using SendBytes = std::function<void(raft::NodeId from, raft::NodeId to, std::string bytes)>;
+  // What a node needs of the cluster around it.
+  struct Surroundings {
+    World* world;
+    Checker* checker;
+    Timeline* timeline;
+    SnapshotRoad* road;
+    // Hands a message to the network.
+    std::function<void(SimNode* from, raft::NodeId to, Packet packet)> send;
+    // A member refuses another for good: it was removed from the cluster.
+    std::function<void(SimNode* by, raft::NodeId removed)> tell_removed;
+    std::function<void(SimNode*)> on_killed;
+    // The disks of all members.
+    std::function<Disks()> disks;
+    std::function<void(SimNode*)> on_new_leader;
+    std::function<void(SimNode*)> on_promise;
+  };
 
-  SimNode(raft::NodeId id, const Settings& settings, World* world, Checker* checker, SendBytes send,
-          std::function<void(const std::string&)> trace);
-
+  // A host on which nobody lives yet.
+  SimNode(size_t host, const Settings& settings, Surroundings surroundings);
   ~SimNode();
 
+  // A member of this name moves in, with an empty data directory. A founder knows the others.
+  void MoveIn(raft::NodeId id, bool founder);
+  // The member is gone and its data directory empty.
+  void Wipe();
   void Start();
   // kill -9: what was written stays, synced or not.
   void Kill();
@@ -80,28 +89,66 @@ class SimNode {
   // The process does nothing until Resume; what arrives waits.
   void Pause() { paused_ = true; }
   void Resume();
+  // The member's clock stands still until Thaw.
+  void FreezeClock() { clock_.Freeze(); }
+  void ThawClock();
+  // No write or sync ends before then.
+  void StallDisk(base::TimePoint until) { stalled_until_ = until; }
+  // The disk refuses the next write or sync.
+  void RefuseOneWrite();
+  // No more than so many further bytes find room until EmptyDisk.
+  void FillDisk(uint64_t bytes_left);
+  void EmptyDisk();
+  // Bits of the log turn over. Requires: it does not run.
+  void RotLog(base::Random* random);
+  // A record of the state can be read no more.
+  void RotState(base::Random* random);
+  // It may hold less than it acknowledged, of the log or of the state.
+  bool damaged() const { return damaged_; }
+  // No more faults from here on.
+  void Heal();
 
   bool running() const { return running_ != nullptr; }
   bool paused() const { return paused_; }
+  // Somebody lives here, though perhaps it does not run.
+  bool inhabited() const { return id_ != raft::kNobody; }
+  size_t host() const { return host_; }
+  uint64_t life() const { return life_; }
+  static uint64_t UuidOf(size_t host, raft::NodeId id) { return host * 1'000'000 + id.value(); }
   raft::NodeId id() const { return id_; }
-  const DurableTerms& durable_terms() const { return durable_terms_; }
+  uint64_t uuid() const { return uuid_; }
+  std::string name() const { return "n" + std::to_string(id_.value()); }
+  const DurableLog& disk() const { return durable_; }
   const raft::Core* core() const { return running_ ? &running_->driver->core() : nullptr; }
-  raft::LogPosition applied() const { return machine_.applied(); }
+  // Null while it does not run.
+  store::KvMachine* kv() const { return running_ ? running_->machine->kv() : nullptr; }
 
-  void Receive(const std::string& bytes);
+  void Receive(const Packet& packet, bool flipped);
+  // Something happened that the driver should know of.
+  void Report(raft::InboxItem report);
+  void ChangeConfiguration(std::string command, raft::Index based_on, base::Duration patience,
+                           raft::PublishDone done);
+  // The state as it is flushed now. False if there is none.
+  bool ExportState(raft::LogPosition* position, std::string* bytes);
+  // A state has come whole and lies beside the one in use.
+  void Stage(raft::LogPosition position, std::string bytes);
   void Publish(std::string command, base::Duration patience, raft::PublishDone done);
   void Read(base::Duration patience, raft::ReadDone done);
-  // The disks of all members, for the checker; called once.
-  void set_disks(std::map<raft::NodeId, const DurableTerms*> disks) { disks_ = std::move(disks); }
 
  private:
   class ObservedLog;
+  class ObservedPromises;
   class NetworkPort;
+  class SnapshotPort;
   // All that dies with the process.
   struct Running {
+    std::unique_ptr<store::Promises> promises;
+    std::unique_ptr<ObservedPromises> observed_promises;
     std::unique_ptr<store::RaftLog> log;
     std::unique_ptr<ObservedLog> observed_log;
     std::unique_ptr<NetworkPort> transport;
+    std::unique_ptr<SnapshotPort> snapshots;
+    std::unique_ptr<SimMachine> machine;
     std::unique_ptr<raft::Inbox> inbox;
     std::unique_ptr<raft::Sender> sender;
     raft::PublishTable publishes;
@@ -120,7 +167,17 @@ class SimNode {
 
   raft::NodeOptions Options() const;
   std::unique_ptr<Running> Load();
+  void LoadPromises(Running* running);
+  void LoadState(Running* running);
+  void NoteConfigurations(Running* running, raft::NodeStart* start);
+  void LoadLog(Running* running, raft::NodeStart* start);
+  void BeginLogAnew(Running* running, raft::LogPosition applied, store::RaftLogContents* contents);
+  absl::StatusOr<std::unique_ptr<store::Engine>> TakeStaged(uint64_t staged);
+  // The rules of identity, as the server's transport holds them.
+  bool MayReceiveFrom(const Packet& packet);
+  void NoteDurableLog(const store::RaftLogContents& contents);
   void BuildParts(Running* running, raft::NodeStart start);
+  void OnTrace(const std::string& line);
   void PlanRaft();
   void PlanLog();
   void PlanApply();
@@ -129,23 +186,34 @@ class SimNode {
   void RaftTurn();
   void LogTurn();
   void ApplyTurn();
+  // Runs `turn`, in which the process may come to its end.
+  void RunTurn(void (SimNode::*turn)());
+  base::Duration TurnDelay(base::Duration low, base::Duration high);
+  void EndProcess(const std::string& why, bool power_goes);
   // Runs `turn` after `delay` if this life of the process still lasts.
   void PlanTurn(base::Duration delay, bool* planned, void (SimNode::*turn)());
+  void Tell(const std::string& line) { around_.timeline->Tell(name() + " " + line); }
 
-  const raft::NodeId id_;
+  const size_t host_;
+  raft::NodeId id_;
+  // Of the data directory.
+  uint64_t uuid_ = 0;
+  raft::Session session_;
+  bool founder_ = false;
   const Settings settings_;
+  const Surroundings around_;
   World* const world_;
-  Checker* const checker_;
-  const SendBytes send_;
-  const std::function<void(const std::string&)> trace_;
+  NodeClock clock_;
 
   base::SimulatedFileSystem files_;
-  // meta/ syncs each write, so nothing of it is ever lost.
-  std::shared_ptr<store::MemoryMetaStore> meta_ = std::make_shared<store::MemoryMetaStore>();
-  SimMachine machine_;
-  std::unique_ptr<store::Promises> promises_;
-  DurableTerms durable_terms_;
-  std::map<raft::NodeId, const DurableTerms*> disks_;
+  // state-N, by N.
+  std::map<uint64_t, std::shared_ptr<store::MemoryDisk>> states_;
+  std::map<uint64_t, std::string> staged_;
+  uint64_t last_staged_ = 0;
+  DurableLog durable_;
+  base::TimePoint stalled_until_ = base::TimePoint::min();
+  bool damaged_ = false;
+  bool healed_ = false;
 
   std::unique_ptr<Running> running_;
   uint64_t life_ = 0;

@@ -2,24 +2,79 @@
 
 #include "tests/simulation/simulation.h"
 
-#include <cstdio>
-#include <set>
+#include <memory>
 #include <sstream>
-#include <string_view>
 #include <utility>
 
-#include "base/crc32c.h"
+#include "base/end_process.h"
+#include "tests/simulation/checker.h"
+#include "tests/simulation/clients.h"
+#include "tests/simulation/fault_injector.h"
+#include "tests/simulation/history_checker.h"
+#include "tests/simulation/network.h"
+#include "tests/simulation/sim_node.h"
 
 namespace simulation {
 namespace {
 
-using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+constexpr base::Duration kElectionTimeout = seconds(1);
 // Faults end and healing begins this long before the end.
-constexpr base::Duration kHealing = seconds(12);
-constexpr base::Duration kClientPatience = seconds(4);
+constexpr base::Duration kHealing = 10 * kElectionTimeout;
+// Nobody asks any more: the last writes settle, so that members can be compared.
+constexpr base::Duration kQuiet = seconds(2);
+
+// How many members a cluster of this seed has: mostly 3 and 5.
+size_t MembersOf(uint64_t seed) {
+  constexpr size_t kMembers[] = {3, 5, 3, 4, 5, 3, 7, 3, 5, 2, 3, 5, 3, 5, 3, 6, 5, 3, 5, 1};
+  return kMembers[seed % std::size(kMembers)];
+}
+
+NetworkSettings DrawNetwork(base::Random* random) {
+  NetworkSettings settings;
+  settings.loss = random->Chance(0.3) ? 0 : static_cast<double>(random->Below(15)) / 100;
+  settings.duplication = random->Chance(0.5) ? 0 : 0.05;
+  settings.replay = random->Chance(0.5) ? 0 : 0.01;
+  settings.bit_flip = random->Chance(0.7) ? 0 : 0.002;
+  settings.slow_max = random->Chance(0.3) ? milliseconds(400) : milliseconds(8);
+  // So far apart that elections meet.
+  if (random->Chance(0.15)) settings.delay_max = milliseconds(random->Between(50, 300));
+  return settings;
+}
+
+// Some are spare: members are added there.
+size_t HostsOf(uint64_t seed) { return MembersOf(seed) + seed % 3; }
+
+SnapshotRoadSettings DrawRoad(base::Random* random) {
+  SnapshotRoadSettings settings;
+  settings.chunk_bytes = random->Chance(0.5) ? 1 << 10 : 64 << 10;
+  // Minutes for a whole state, in some.
+  settings.chunk_max = random->Chance(0.2) ? seconds(2) : milliseconds(5);
+  return settings;
+}
+
+SimNode::Settings DrawNode(base::Random* random, size_t members) {
+  SimNode::Settings settings;
+  datum::membership::MembershipChange change;
+  for (uint64_t id = 1; id <= members; ++id) {
+    settings.founders.push_back(raft::NodeId(id));
+    *change.mutable_bootstrap()->add_members() = MemberOn(id, raft::NodeId(id), false);
+  }
+  settings.bootstrap_command = raft::EncodeConfigurationCommand(
+      raft::Configuration(settings.founders), change.SerializeAsString());
+  settings.log_reserve_bytes = random->Chance(0.3) ? 256 << 20 : random->Below(24 << 10);
+  settings.flush_chance = random->Chance(0.5) ? 0.02 : 0.1;
+  settings.sync_max = random->Chance(0.2) ? milliseconds(60) : milliseconds(3);
+  settings.segment_bytes = random->Chance(0.5) ? 8 << 10 : 64 << 10;
+  settings.log_cache_bytes_max = random->Chance(0.5) ? 2 << 10 : 64 << 10;
+  // One entry a message, few under way: what lies between two entries is seen on the network.
+  if (random->Chance(0.5)) settings.append_bytes_max = 1;
+  if (random->Chance(0.5)) settings.in_flight_messages_max = random->Between(1, 4);
+  if (random->Chance(0.4)) settings.slow_turns = 0.02;
+  return settings;
+}
 
 class Simulation {
  public:
@@ -27,320 +82,224 @@ class Simulation {
   RunResult Run();
 
  private:
-  void Tell(const std::string& line);
-  void Deliver(raft::NodeId from, raft::NodeId to, std::string bytes);
-  void StartClient(size_t client);
-  void ClientWrites(size_t client);
-  void ClientReads(size_t client);
-  void ClientGoesOn(size_t client);
-  void PlanFault();
-  void InjectFault();
-  void FaultOnNode(SimNode* node);
-  void Isolate(SimNode* node);
-  void PlanFaultOnNewLeader(SimNode* node);
-  void CutLinks();
+  void BuildNodes(size_t members, size_t hosts);
+  SimNode::Surroundings AroundNodes();
+  SimNode* FindNode(raft::NodeId id) const;
+  void TellRemoved(SimNode* by, raft::NodeId removed);
+  void RunUntil(base::TimePoint time);
   void Heal();
+  void ProbeUntilServed();
+  SimNode* OnlyLeader();
+  std::string StateText() const;
   void CheckLiveness();
-  SimNode* RandomNode() { return nodes_[world_.random()->Below(nodes_.size())].get(); }
-  bool FaultsAreOver() const { return world_.now() >= faults_end_; }
+  void CheckClients();
   bool Failed() const { return !checker_.violation().empty(); }
 
   const RunOptions options_;
+  size_t members_ = 0;
   World world_;
+  Timeline timeline_;
   Checker checker_;
-  std::vector<std::unique_ptr<SimNode>> nodes_;
   base::TimePoint begin_;
-  base::TimePoint faults_end_;
   base::TimePoint end_;
-
-  double loss_ = 0;
-  double duplication_ = 0;
-  base::Duration slow_link_max_{};
-  bool leaders_fall_ = false;
-  std::set<std::pair<raft::NodeId, raft::NodeId>> cut_;
-  uint64_t next_operation_ = 1;
-  uint64_t trace_hash_ = 0;
-  uint64_t answered_after_healing_ = 0;
+  std::vector<std::unique_ptr<SimNode>> nodes_;
+  std::unique_ptr<Network> network_;
+  std::unique_ptr<SnapshotRoad> road_;
+  std::unique_ptr<Operator> operator_;
+  std::unique_ptr<FaultInjector> faults_;
+  std::unique_ptr<Clients> clients_;
+  bool served_after_healing_ = false;
 };
 
 Simulation::Simulation(const RunOptions& options)
-    : options_(options), world_(options.seed), checker_(options.voters) {
+    : options_(options), world_(options.seed), timeline_(&world_, options.timeline) {
   begin_ = world_.now();
   end_ = begin_ + options.length;
-  faults_end_ = end_ - kHealing;
+  members_ = MembersOf(options.seed);
+  const size_t hosts = HostsOf(options.seed);
   base::Random* random = world_.random();
-  loss_ = random->Chance(0.3) ? 0 : static_cast<double>(random->Below(15)) / 100;
-  duplication_ = random->Chance(0.5) ? 0 : 0.05;
-  slow_link_max_ = random->Chance(0.3) ? milliseconds(400) : milliseconds(8);
-
-  leaders_fall_ = random->Chance(0.4);
-
-  SimNode::Settings settings;
-  settings.voters = options.voters;
-  settings.sync_max = random->Chance(0.2) ? milliseconds(60) : milliseconds(3);
-  settings.segment_bytes = random->Chance(0.5) ? 8 << 10 : 64 << 10;
-  settings.log_cache_bytes_max = random->Chance(0.5) ? 2 << 10 : 64 << 10;
-  // One entry a message, few under way: what lies between two entries is seen on the network.
-  if (random->Chance(0.5)) settings.append_bytes_max = 1;
-  if (random->Chance(0.5)) settings.in_flight_messages_max = random->Between(1, 4);
-  for (uint64_t id = 1; id <= options.voters; ++id) {
-    nodes_.push_back(std::make_unique<SimNode>(
-        raft::NodeId(id), settings, &world_, &checker_,
-        [this](raft::NodeId from, raft::NodeId to, std::string bytes) {
-          Deliver(from, to, std::move(bytes));
-        },
-        [this, id](const std::string& line) {
-          Tell(line);
-          if (line.ends_with("becomes leader")) PlanFaultOnNewLeader(nodes_[id - 1].get());
-        }));
-  }
-  std::map<raft::NodeId, const DurableTerms*> disks;
-  for (const auto& node : nodes_) disks[node->id()] = &node->durable_terms();
-  for (const auto& node : nodes_) node->set_disks(disks);
+  network_ = std::make_unique<Network>(&world_, &timeline_, hosts, DrawNetwork(random),
+                                       [this](size_t to, const Packet& packet, bool flipped) {
+                                         nodes_[to - 1]->Receive(packet, flipped);
+                                       });
+  road_ = std::make_unique<SnapshotRoad>(
+      &world_, DrawRoad(random), [this](raft::NodeId id) { return FindNode(id); },
+      [this](const SimNode& from, const SimNode& to) {
+        return network_->IsCut(from.host(), to.host()) || network_->IsCut(to.host(), from.host());
+      });
+  BuildNodes(members_, hosts);
+  operator_ = std::make_unique<Operator>(&world_, &timeline_, &nodes_);
+  faults_ = std::make_unique<FaultInjector>(&world_, &timeline_, network_.get(), operator_.get(),
+                                            &nodes_);
+  clients_ = std::make_unique<Clients>(ClientSettings(), &world_, &checker_, &nodes_);
 }
 
-void Simulation::Tell(const std::string& line) {
-  trace_hash_ = base::Crc32c(line, static_cast<uint32_t>(trace_hash_)) + (trace_hash_ << 7);
-  if (!options_.timeline) return;
-  char time[32];
-  std::snprintf(time, sizeof time, "%10.4f s  ",
-                std::chrono::duration<double>(world_.now() - begin_).count());
-  options_.timeline(time + line);
-}
-
-void Simulation::Deliver(raft::NodeId from, raft::NodeId to, std::string bytes) {
+void Simulation::BuildNodes(size_t members, size_t hosts) {
   base::Random* random = world_.random();
-  trace_hash_ = base::Crc32c(bytes, static_cast<uint32_t>(trace_hash_)) + (trace_hash_ << 7);
-  const bool faulty = !FaultsAreOver();
-  if (faulty && (cut_.count({from, to}) > 0 || random->Chance(loss_))) return;
-  const int copies = faulty && random->Chance(duplication_) ? 2 : 1;
-  for (int copy = 0; copy < copies; ++copy) {
-    // Most links are quick; some messages come much later, and so out of order or stale.
-    base::Duration delay = world_.RandomDelay(microseconds(100), milliseconds(4));
-    if (faulty && random->Chance(0.05)) delay = world_.RandomDelay(microseconds(1), slow_link_max_);
-    if (faulty && copy == 1) delay = world_.RandomDelay(microseconds(1), seconds(4));
-    world_.After(delay, [this, to, bytes] { nodes_[to.value() - 1]->Receive(bytes); });
+  const SimNode::Settings common = DrawNode(random, members);
+  const bool clocks_drift = random->Chance(0.5);
+  for (size_t host = 1; host <= hosts; ++host) {
+    SimNode::Settings settings = common;
+    if (clocks_drift) settings.drift = (static_cast<double>(random->Below(201)) - 100) / 1000;
+    // What a member remembers must not change what it answers.
+    settings.datum_cache_bytes = random->Chance(0.5) ? 0 : 64 << 10;
+    nodes_.push_back(std::make_unique<SimNode>(host, settings, AroundNodes()));
   }
 }
 
-void Simulation::StartClient(size_t client) {
-  world_.After(world_.RandomDelay(milliseconds(1), milliseconds(300)), [this, client] {
-    // The last writes must settle, so that members can be compared.
-    if (Failed() || world_.now() > end_ - seconds(3)) return;
-    if (world_.random()->Chance(0.6)) {
-      ClientWrites(client);
-    } else {
-      ClientReads(client);
-    }
-  });
+SimNode::Surroundings Simulation::AroundNodes() {
+  SimNode::Surroundings around;
+  around.world = &world_;
+  around.checker = &checker_;
+  around.timeline = &timeline_;
+  around.road = road_.get();
+  around.send = [this](SimNode* from, raft::NodeId to, Packet packet) {
+    SimNode* node = FindNode(to);
+    if (node != nullptr) network_->Send(from->host(), node->host(), std::move(packet));
+  };
+  around.tell_removed = [this](SimNode* by, raft::NodeId removed) { TellRemoved(by, removed); };
+  around.on_killed = [this](SimNode* node) { faults_->OnKilled(node); };
+  around.disks = [this] {
+    Disks disks;
+    for (const auto& node : nodes_) disks[node->id()] = &node->disk();
+    return disks;
+  };
+  around.on_new_leader = [this](SimNode* node) { faults_->OnNewLeader(node); };
+  around.on_promise = [this](SimNode* node) { faults_->OnPromise(node); };
+  return around;
 }
 
-void Simulation::ClientWrites(size_t client) {
-  const uint64_t operation = next_operation_++;
-  auto again = std::make_shared<bool>(true);
-  RandomNode()->Publish(EncodeOperation(operation, world_.random()->Below(200)), kClientPatience,
-                        [this, client, operation, again](raft::PublishOutcome outcome) {
-                          using Kind = raft::PublishOutcome::Kind;
-                          if (outcome.kind == Kind::kApplied) {
-                            checker_.OnAcknowledged(operation);
-                            if (FaultsAreOver()) ++answered_after_healing_;
-                          } else if (outcome.kind != Kind::kUnknown) {
-                            checker_.OnDropped(operation);
-                          }
-                          if (std::exchange(*again, false)) StartClient(client);
-                        });
-  // A member that dies takes its answer with it.
-  world_.After(kClientPatience + seconds(1), [this, client, again] {
-    if (std::exchange(*again, false)) StartClient(client);
-  });
-}
-
-void Simulation::ClientReads(size_t client) {
-  const raft::Index floor = checker_.read_floor();
-  SimNode* node = RandomNode();
-  auto again = std::make_shared<bool>(true);
-  node->Read(kClientPatience, [this, client, floor, node, again](raft::ReadOutcome outcome) {
-    if (outcome == raft::ReadOutcome::kReady) checker_.OnRead(floor, node->applied().index);
-    if (std::exchange(*again, false)) StartClient(client);
-  });
-  world_.After(kClientPatience + seconds(1), [this, client, again] {
-    if (std::exchange(*again, false)) StartClient(client);
-  });
-}
-
-void Simulation::PlanFault() {
-  world_.After(world_.RandomDelay(milliseconds(50), milliseconds(2500)), [this] {
-    if (FaultsAreOver() || Failed()) return;
-    InjectFault();
-    PlanFault();
-  });
-}
-
-void Simulation::InjectFault() {
-  switch (world_.random()->Below(8)) {
-    case 0:
-    case 1:
-    case 2:
-    case 3:
-      return FaultOnNode(RandomNode());
-    case 4:
-    case 5:
-      return CutLinks();
-    case 6:
-      cut_.clear();
-      return Tell("all links are whole");
-    default: {
-      Tell("all members lose power");
-      for (const auto& node : nodes_) {
-        node->LosePower(false);
-        SimNode* again = node.get();
-        world_.After(world_.RandomDelay(milliseconds(1), seconds(2)), [again] {
-          if (!again->running()) again->Start();
-        });
-      }
-    }
+// Where the member lives, or lived: its address stays when it is gone.
+SimNode* Simulation::FindNode(raft::NodeId id) const {
+  for (const auto& node : nodes_) {
+    if (node->id() == id) return node.get();
   }
+  return nullptr;
 }
 
-void Simulation::FaultOnNode(SimNode* node) {
-  base::Random* random = world_.random();
-  const std::string name = "n" + std::to_string(node->id().value());
-  if (node->running() && random->Chance(0.25)) {
-    Tell(name + " is paused");
-    node->Pause();
-    world_.After(world_.RandomDelay(milliseconds(10), seconds(5)), [this, node, name] {
-      if (!node->paused()) return;
-      Tell(name + " goes on");
-      node->Resume();
-    });
-    return;
-  }
-  if (node->running()) {
-    const uint64_t kind = random->Below(3);
-    Tell(name + (kind == 0   ? " is killed"
-                 : kind == 1 ? " loses power"
-                             : " will lose power in a write"));
-    if (kind == 0) {
-      node->Kill();
-    } else {
-      node->LosePower(kind == 2);
-    }
-  }
-  // Often at once: what was in memory is gone, what others remember of it is fresh.
-  const base::Duration down = random->Chance(0.4)
-                                  ? world_.RandomDelay(microseconds(10), milliseconds(20))
-                                  : world_.RandomDelay(milliseconds(20), seconds(6));
-  world_.After(down, [this, node, name] {
-    if (node->running()) return;
-    Tell(name + " starts");
-    node->Start();
+// "The member has been permanently removed from the cluster": it ends itself.
+void Simulation::TellRemoved(SimNode* by, raft::NodeId removed) {
+  world_.After(milliseconds(1), [this, by, removed] {
+    SimNode* node = FindNode(removed);
+    if (node == nullptr || !node->running() || network_->IsCut(by->host(), node->host())) return;
+    timeline_.Tell(node->name() + " was removed and ends itself");
+    node->Wipe();
   });
 }
 
-// The first milliseconds of a leader are where terms meet: its own first entry is on its way
-// beside what it inherited (paper, figure 8).
-void Simulation::PlanFaultOnNewLeader(SimNode* node) {
-  if (!leaders_fall_ || FaultsAreOver() || !world_.random()->Chance(0.5)) return;
-  world_.After(world_.RandomDelay(microseconds(10), milliseconds(20)), [this, node] {
-    if (FaultsAreOver() || !node->running() || node->paused()) return;
-    if (world_.random()->Chance(0.5)) {
-      FaultOnNode(node);
-    } else {
-      Isolate(node);
-    }
-  });
-}
-
-void Simulation::Isolate(SimNode* node) {
-  Tell("cut: n" + std::to_string(node->id().value()) + " from all");
-  for (const auto& other : nodes_) {
-    cut_.insert({node->id(), other->id()});
-    cut_.insert({other->id(), node->id()});
+void Simulation::RunUntil(base::TimePoint time) {
+  while (world_.now() < time && !Failed()) {
+    world_.RunUntil(std::min(time, world_.now() + milliseconds(100)));
   }
-  world_.After(world_.RandomDelay(milliseconds(100), seconds(4)), [this] { cut_.clear(); });
-}
-
-void Simulation::CutLinks() {
-  base::Random* random = world_.random();
-  std::ostringstream line;
-  line << "cut:";
-  const bool isolate = random->Chance(0.4);
-  const raft::NodeId victim = RandomNode()->id();
-  const bool both_ways = random->Chance(0.5);
-  for (const auto& from : nodes_) {
-    for (const auto& to : nodes_) {
-      if (from == to) continue;
-      const bool touches = from->id() == victim || (both_ways && to->id() == victim);
-      if (isolate ? touches : random->Chance(0.25)) {
-        cut_.insert({from->id(), to->id()});
-        line << " n" << from->id() << ">n" << to->id();
-      }
-    }
-  }
-  Tell(line.str());
-  world_.After(world_.RandomDelay(milliseconds(100), seconds(8)), [this] { cut_.clear(); });
 }
 
 void Simulation::Heal() {
-  Tell("everything heals");
-  cut_.clear();
+  timeline_.Tell("everything heals");
+  faults_->Stop();
+  network_->Heal();
+  road_->Heal();
+  for (const auto& node : nodes_) node->Heal();
+}
+
+// Asks a member after the other, until one serves.
+void Simulation::ProbeUntilServed() {
+  SimNode* node = clients_->RandomNode();
+  clients_->Probe(node, [this] { served_after_healing_ = true; });
+  world_.After(seconds(1), [this] {
+    if (!served_after_healing_ && world_.now() + kQuiet < end_) ProbeUntilServed();
+  });
+}
+
+// Who leads in the highest term, which all others must be level with.
+SimNode* Simulation::OnlyLeader() {
+  SimNode* leader = nullptr;
   for (const auto& node : nodes_) {
-    if (node->paused()) node->Resume();
-    if (!node->running()) node->Start();
+    const raft::Core* core = node->core();
+    if (core == nullptr || core->role() != raft::Role::kLeader) continue;
+    if (leader != nullptr) checker_.Fail("liveness: two lead after healing");
+    leader = node.get();
   }
+  if (leader == nullptr) checker_.Fail("liveness: nobody leads after healing:" + StateText());
+  return leader;
+}
+
+std::string Simulation::StateText() const {
+  std::ostringstream state;
+  for (const auto& node : nodes_) {
+    const raft::Core* core = node->core();
+    if (core == nullptr) continue;
+    state << " n" << node->id() << ":" << raft::RoleName(core->role()) << " t"
+          << core->current_term() << " last=" << core->log().last()
+          << " commit=" << core->commit_index() << " applied=" << core->last_applied()
+          << (core->hard_state().doubtful ? " doubtful" : "")
+          << (core->state_lost() ? " lost" : "");
+  }
+  return state.str();
 }
 
 void Simulation::CheckLiveness() {
-  std::ostringstream state;
-  size_t leaders = 0;
-  bool level = true;
+  const SimNode* leader = OnlyLeader();
+  if (leader == nullptr) return;
   for (const auto& node : nodes_) {
-    const raft::Core* core = node->core();
-    if (core == nullptr) return checker_.Fail("liveness: a member does not run after healing");
-    state << " n" << node->id() << ":" << raft::RoleName(core->role()) << " t"
-          << core->current_term() << " last=" << core->log().last()
-          << " commit=" << core->commit_index() << " applied=" << core->last_applied();
-    if (core->role() == raft::Role::kLeader) ++leaders;
-    if (node->applied() != nodes_[0]->applied()) level = false;
+    if (!leader->core()->configuration().IsMember(node->id())) continue;
+    if (node->core() == nullptr) {
+      return checker_.Fail("liveness: " + node->name() + " does not run after healing");
+    }
+    if (node->kv()->applied() != leader->kv()->applied() || node->kv()->lost() ||
+        node->kv()->state_hash() != leader->kv()->state_hash()) {
+      checker_.Fail("liveness: members differ after healing:" + StateText());
+    }
   }
-  if (leaders != 1) checker_.Fail("liveness: not one leader after healing:" + state.str());
-  if (!level) checker_.Fail("liveness: members differ after healing:" + state.str());
-  if (answered_after_healing_ == 0) {
-    checker_.Fail("liveness: no write was answered after healing:" + state.str());
+  if (!served_after_healing_) {
+    checker_.Fail("liveness: no write and read were served after healing:" + StateText());
   }
 }
 
-RunResult Simulation::Run() {
-  for (const auto& node : nodes_) node->Start();
-  for (size_t client = 0; client < 4; ++client) StartClient(client);
-  PlanFault();
-  const auto step = [this](base::TimePoint until) {
-    while (world_.now() < until && !Failed()) {
-      world_.RunUntil(std::min(until, world_.now() + milliseconds(100)));
-    }
-  };
-  step(faults_end_);
-  if (!Failed()) Heal();
-  // Members whose power goes in a write that was planned before the healing start again.
-  const base::TimePoint quiet = end_ - seconds(5);
-  while (world_.now() < quiet && !Failed()) {
-    step(world_.now() + milliseconds(500));
-    for (const auto& node : nodes_) {
-      if (!node->running()) node->Start();
-    }
-  }
-  step(end_ - milliseconds(1));
-  if (!Failed()) CheckLiveness();
+void Simulation::CheckClients() {
   checker_.Finish();
-  if (Failed()) Tell("VIOLATION: " + checker_.violation());
-  return {checker_.violation(), world_.events(),
-          checker_.committed(), checker_.acknowledged_operations(),
-          checker_.reads(),     checker_.terms_led(),
-          trace_hash_};
+  const std::string violation = CheckHistory(clients_->history());
+  if (!violation.empty()) checker_.Fail(violation);
+}
+
+RunResult Simulation::Run() {
+  for (size_t host = 1; host <= members_; ++host) {
+    nodes_[host - 1]->MoveIn(raft::NodeId(host), true);
+  }
+  operator_->Start();
+  faults_->Plan(options_.faults ? *options_.faults : FaultsOf(options_));
+  clients_->Start();
+  RunUntil(end_ - kHealing);
+  if (!Failed()) {
+    Heal();
+    ProbeUntilServed();
+  }
+  RunUntil(end_ - kQuiet);
+  clients_->Stop();
+  operator_->Stop();
+  RunUntil(end_ - milliseconds(1));
+  if (!Failed()) CheckLiveness();
+  CheckClients();
+  if (options_.history != nullptr) WriteJson(clients_->history(), begin_, options_.history);
+  if (Failed()) timeline_.Tell("VIOLATION: " + checker_.violation());
+  return {checker_.violation(),
+          nodes_.size(),
+          world_.events(),
+          checker_.committed(),
+          checker_.acknowledged_operations(),
+          checker_.reads(),
+          checker_.terms_led(),
+          timeline_.hash()};
 }
 
 }  // namespace
 
-RunResult Run(const RunOptions& options) { return Simulation(options).Run(); }
+std::vector<Fault> FaultsOf(const RunOptions& options) {
+  return DrawFaults(options.seed, HostsOf(options.seed), options.length - kHealing);
+}
+
+RunResult Run(const RunOptions& options) {
+  base::SetEndProcess([](const std::string& why) { throw ProcessEnded{why}; });
+  return Simulation(options).Run();
+}
 
 }  // namespace simulation
