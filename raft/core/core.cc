@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <utility>
 
 #include "base/canary.h"
 #include "glog/logging.h"
@@ -75,11 +76,13 @@ void Core::OnTick() {
 void Core::OnStoodStill(base::Duration length) {
   for (OutstandingWrite& write : outstanding_writes_) write.asked_at += length;
   commit_moved_at_ += length;
+  // Once: who is always late, for want of a processor, must not wait for ever.
+  if (std::exchange(silence_forgiven_, true)) return;
   if (is_leader()) {
     quorum_due_ = now_ + options_.election_timeout;
   } else if (leader_ != kNobody && leader_heard_at_ != base::TimePoint::min()) {
     leader_heard_at_ += length;
-    const base::Duration moment = options_.heartbeat_interval;
+    const base::Duration moment = options_.election_timeout / 2;
     leader_due_ = std::max(leader_due_, now_ + moment + RandomUpTo(moment));
   }
 }
@@ -194,6 +197,7 @@ void Core::HearLeader(NodeId leader) {
   leader_ = leader;
   quick_tries_ = 0;
   leader_heard_at_ = now_;
+  silence_forgiven_ = false;
   leader_due_ = now_ + RandomElectionTimeout();
 }
 

@@ -282,6 +282,8 @@ class Core {
 
   // Follower: the time by which a leader must have been heard. Past it, the election task runs.
   base::TimePoint leader_due_;
+  // OnStoodStill, since the leader was heard, or as leader since the quorum was checked.
+  bool silence_forgiven_ = false;
   // When the leader of this term was heard last; for as long as it is fresh, votes are withheld.
   base::TimePoint leader_heard_at_ = base::TimePoint::min();
   // The leader may be gone (PeerLost): so many elections are tried in quick succession.

@@ -27,6 +27,7 @@ void Core::BroadcastHeartbeat() {
 // heartbeats to a majority; so that clients try another server.
 void Core::CheckQuorum() {
   quorum_due_ = now_ + options_.election_timeout;
+  silence_forgiven_ = false;
   const bool heard = configuration().IsQuorum([this](NodeId node) {
     if (node == options_.self) return true;
     return progress_.at(node).last_heard > now_ - options_.election_timeout;

@@ -77,10 +77,9 @@ void Driver::RunOnce(base::TimePoint now) {
   HandOutAnswers();
 }
 
-// Twice in a row it is no pause but overload, and who is always late must not wait for ever.
+// Who comes much too late to what was due did not run.
 void Driver::NoticeStandstill(base::Duration late) {
-  stood_still_ = !stood_still_ && late >= options_.heartbeat_interval;
-  if (stood_still_) Step(StoodStill{late});
+  if (late >= options_.heartbeat_interval) Step(StoodStill{late});
 }
 
 void Driver::HandOutAnswers() {

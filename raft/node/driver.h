@@ -91,7 +91,6 @@ class Driver {
 
   base::TimePoint now_;
   base::TimePoint expire_due_;
-  bool stood_still_ = false;  // before the last RunOnce
   Effects effects_;
   std::vector<AnswerQueue::Answer> answers_;
   std::vector<AnswerQueue::Answer> read_answers_;
