@@ -23,29 +23,33 @@ constexpr size_t kRequestOverheadBytes = 512 << 10;
 constexpr size_t kPeerMessageBytesMax = size_t{1} << 30;
 // How long calls that are under way may go on at the end.
 constexpr base::Duration kStopGrace = std::chrono::seconds(1);
-// Changes that one step of the background compaction looks at.
-constexpr size_t kCompactStepRecords = 2000;
-constexpr base::Duration kUpkeepPause = std::chrono::milliseconds(100);
 constexpr base::Duration kPublishPause = std::chrono::milliseconds(200);
+constexpr base::Duration kMembersPause = std::chrono::milliseconds(20);
+// So long must a member have been connected for a strict change of the members, as in etcd.
+constexpr base::Duration kSteadyAfter = std::chrono::seconds(5);
 
-raft::NodeOptions NodeOptionsOf(const Config& config, const InitialCluster& cluster) {
+raft::NodeOptions NodeOptionsOf(const Config& config, const Storage& storage) {
   raft::NodeOptions options;
-  options.self = raft::NodeId(cluster.self);
-  for (const InitialMember& member : cluster.members) {
-    options.voters.push_back(raft::NodeId(member.id));
-  }
+  options.self = raft::NodeId(storage.identity().member_id());
+  for (const Member& member : storage.founders) options.voters.push_back(raft::NodeId(member.id));
+  if (!storage.founders.empty()) options.bootstrap_command = BootstrapCommand(storage.founders);
   options.heartbeat_interval = config.heartbeat_interval;
   options.election_timeout = config.election_timeout;
   options.random_seed = base::EntropySeed();
   return options;
 }
 
-GateOptions GateOptionsOf(const Config& config, const InitialCluster& cluster) {
-  return {.cluster_id = cluster.cluster_id,
-          .member_id = cluster.self,
+GateOptions GateOptionsOf(const Config& config, const Storage& storage) {
+  return {.cluster_id = storage.identity().cluster_id(),
+          .member_id = storage.identity().member_id(),
           .max_request_bytes = config.max_request_bytes,
           .request_timeout = config.RequestTimeout(),
           .election_timeout = config.election_timeout};
+}
+
+PeerIdentity IdentityOf(const Config& config, const Storage& storage) {
+  return {storage.identity().cluster_id(), storage.identity().member_id(),
+          storage.identity().data_dir_uuid(), config.initial_advertise_peer_urls};
 }
 
 std::vector<std::string> Addresses(const std::vector<std::string>& urls) {
@@ -84,21 +88,53 @@ void LogStatus(const std::string& name, const raft::NodeStatus& status) {
 
 }  // namespace
 
-App::App(const Config& config, const InitialCluster& cluster, std::unique_ptr<Storage> storage)
+App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals)
     : config_(config),
-      cluster_(cluster),
+      signals_(std::move(signals)),
       storage_(std::move(storage)),
-      peers_(cluster),
-      node_(NodeOptionsOf(config, cluster), std::move(storage_->start),
-            {&clock_, storage_->log.get(), storage_->promises.get(), storage_->machine.get(),
-             &peers_, nullptr},
-            [name = config.name](const raft::NodeStatus& status) { LogStatus(name, status); }),
-      replica_(&node_),
       state_(storage_->machine.get()),
-      gate_(GateOptionsOf(config, cluster), &replica_, &clock_),
+      book_(storage_->identity().member_id(), storage_->known),
+      log_(storage_->log.get(), &book_, [this] { keeper_.OnNews(); }),
+      peers_(IdentityOf(config, *storage_), &clock_, TransportHooks()),
+      snapshots_in_(
+          storage_->directory->path() + "/incoming",
+          [this](const rpc::Call& call) { return peers_.CheckSender(call); },
+          [this](const std::string& directory) { return storage_->Inspect(directory); },
+          [this](raft::SnapshotArrived arrived) { node_.Report(arrived); }),
+      snapshots_out_(
+          {storage_->directory->path(), config.snapshot_rate_bytes},
+          [this](const std::string& directory) { return storage_->machine->Checkpoint(directory); },
+          [this](raft::NodeId peer) { return FindPeer(peer); },
+          [this](uint64_t staged) { snapshots_in_.Discard(staged); }),
+      node_(NodeOptionsOf(config, *storage_), storage_->start,
+            {&clock_, &log_, storage_->promises.get(), storage_->machine.get(), &peers_,
+             &snapshots_out_},
+            [this](const raft::NodeStatus& status) {
+              LogStatus(config_.name, status);
+              transfers_.Look(status, clock_.Now());
+            }),
+      replica_(&node_),
+      changer_(&replica_, &state_, &clock_),
+      keeper_(config.name, KeeperParts()),
+      upkeep_(config, storage_.get(), &node_, &state_),
+      gate_(GateOptionsOf(config, *storage_), &replica_, &clock_),
       kv_(&gate_, &state_, static_cast<int>(config.max_txn_ops)),
-      maintenance_(&gate_, &state_, config.quota_backend_bytes),
-      members_(&gate_, &state_, cluster.members) {
+      maintenance_(&gate_, &state_, &transfers_, config.quota_backend_bytes),
+      members_(&gate_, &state_, &changer_, ClusterOptions()),
+      introductions_(&replica_, &state_, &changer_, &peers_, &clock_,
+                     {config.initial_cluster_token, config.replace_wiped_members}) {
+  book_.Append(storage_->start.tail);
+  storage_->start = {};
+  storage_->machine->set_on_damage([this](const absl::Status& damage) {
+    LOG(ERROR) << config_.name << ": the state is damaged: " << damage.message();
+    node_.Report(raft::StateLost{});
+  });
+  storage_->machine->set_take_staged(
+      [this](uint64_t staged) -> absl::StatusOr<std::unique_ptr<store::Engine>> {
+        ASSIGN_OR_RETURN(const std::string directory, snapshots_in_.Take(staged));
+        return storage_->TakeStaged(directory);
+      });
+  storage_->machine->set_on_installed([this] { storage_->RemoveOtherStates(); });
   kv_.Register(&client_registry_);
   maintenance_.Register(&client_registry_);
   members_.Register(&client_registry_);
@@ -106,22 +142,78 @@ App::App(const Config& config, const InitialCluster& cluster, std::unique_ptr<St
   health_.Register(&client_registry_);
   rpc::RegisterReflection(&client_registry_);
   peers_.Register(&peer_registry_, [this](std::string bytes) { node_.Receive(std::move(bytes)); });
+  introductions_.Register(&peer_registry_);
+  snapshots_in_.Register(&peer_registry_);
 }
 
-absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config) {
+absl::StatusOr<PeerAddress> App::FindPeer(raft::NodeId peer) const {
+  const std::string address = peers_.AddressOf(peer.value());
+  if (address.empty()) return absl::NotFoundError("that member's address is not known");
+  return PeerAddress{address, peers_.MetadataFor(peer.value())};
+}
+
+PeerTransport::Hooks App::TransportHooks() {
+  return {.check =
+              [this](uint64_t from, const std::string& uuid) {
+                return CheckPeer(state_.membership(), from, uuid);
+              },
+          .learn =
+              [this](uint64_t from, const PeerPlace& place) {
+                if (book_.Learn(from, place)) keeper_.OnNews();
+              },
+          .lost = [this](uint64_t peer) { node_.Report(raft::PeerLost{raft::NodeId(peer)}); },
+          .refused = [this](uint64_t, const std::string& why) { keeper_.OnRefused(why); }};
+}
+
+MemberKeeper::Parts App::KeeperParts() {
+  return {.replica = &replica_,
+          .state = &state_,
+          .changer = &changer_,
+          .book = &book_,
+          .peers = &peers_,
+          .transfers = &transfers_,
+          .clock = &clock_,
+          .on_configuration = [this](const Membership& now) { SaveConfiguration(now); },
+          .on_removed = [this](const std::string& why) { EndBecause(why); }};
+}
+
+ClusterServiceOptions App::ClusterOptions() const {
+  const uint64_t self = storage_->identity().member_id();
+  ClusterServiceOptions options;
+  options.strict_reconfig_check = config_.strict_reconfig_check;
+  options.connections.self = self;
+  options.connections.steady = [this, self](uint64_t id) {
+    const auto since = peers_.ConnectedSince(id);
+    return id == self || (since && *since + kSteadyAfter <= clock_.Now());
+  };
+  options.connections.connected = [this, self](uint64_t id) {
+    return id == self || peers_.ConnectedSince(id).has_value();
+  };
+  options.salt = base::EntropySeed;
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, Signals signals) {
   const base::SystemClock clock;
   const base::TimePoint began = clock.Now();
-  ASSIGN_OR_RETURN(const InitialCluster cluster, ComputeInitialCluster(config));
-  ASSIGN_OR_RETURN(auto storage, Storage::Open(config, cluster));
+  const Introduce introduce = [&](const std::string& uuid) -> absl::StatusOr<Introduced> {
+    ASSIGN_OR_RETURN(const InitialCluster initial, ComputeInitialCluster(config));
+    return Introducer(config, initial, uuid, &clock).Run(signals.stop_asked);
+  };
+  ASSIGN_OR_RETURN(auto storage, Storage::Open(config, introduce));
   const auto took =
       std::chrono::duration_cast<std::chrono::milliseconds>(clock.Now() - began).count();
-  LOG(INFO) << config.name << " is member " << absl::StrCat(absl::Hex(cluster.self))
-            << " of cluster " << absl::StrCat(absl::Hex(cluster.cluster_id)) << "; loaded from "
+  LOG(INFO) << config.name << " is member "
+            << absl::StrCat(absl::Hex(storage->identity().member_id())) << " of cluster "
+            << absl::StrCat(absl::Hex(storage->identity().cluster_id())) << "; loaded from "
             << config.data_dir << " in " << took << " ms: " << storage->found;
-  std::unique_ptr<App> app(new App(config, cluster, std::move(storage)));
+  std::unique_ptr<App> app(new App(config, std::move(storage), std::move(signals)));
   RETURN_IF_ERROR(app->Listen());
   app->publisher_ = std::thread([raw = app.get()] { raw->PublishAttributes(); });
-  app->upkeep_ = std::thread([raw = app.get()] { raw->Upkeep(); });
+  app->upkeep_thread_ = std::thread([raw = app.get()] { raw->KeepUp(); });
+  app->receiving_thread_ = std::thread([raw = app.get()] { raw->snapshots_in_.Run(); });
+  app->sending_thread_ = std::thread([raw = app.get()] { raw->snapshots_out_.Run(); });
+  app->members_thread_ = std::thread([raw = app.get()] { raw->KeepMembers(); });
   return app;
 }
 
@@ -148,7 +240,7 @@ absl::Status App::Listen() {
   options.memory_bytes_max = config_.rpc_memory_bytes;
   ASSIGN_OR_RETURN(client_server_, rpc::GrpcServer::Start(options, &client_registry_, &clock_));
   // Only now does it take part: one that cannot be reached must not raise terms.
-  peers_.Connect();
+  peers_.SetPeers(book_.Peers());
   node_.Start();
   LOG(INFO) << config_.name << " listens for clients on "
             << absl::StrJoin(config_.listen_client_urls, ", ") << ", for members on "
@@ -159,7 +251,7 @@ absl::Status App::Listen() {
 void App::PublishAttributes() {
   etcdserverpb::InternalRaftRequest request;
   auto* attributes = request.mutable_cluster_member_attr_set();
-  attributes->set_member_id(cluster_.self);
+  attributes->set_member_id(storage_->identity().member_id());
   attributes->mutable_member_attributes()->set_name(config_.name);
   for (const std::string& url : config_.advertise_client_urls) {
     attributes->mutable_member_attributes()->add_client_urls(url);
@@ -171,8 +263,8 @@ void App::PublishAttributes() {
     node_.Publish(command, clock_.Now() + config_.RequestTimeout(),
                   [&](raft::PublishOutcome outcome) { promise.set_value(std::move(outcome)); });
     const raft::PublishOutcome outcome = promise.get_future().get();
-    if (outcome.kind == raft::PublishOutcome::Kind::kApplied) {
-      LOG_IF(ERROR, !outcome.result.status.ok()) << outcome.result.status;
+    // Before the cluster has its first members, or this one is among them, there is nobody to name.
+    if (outcome.kind == raft::PublishOutcome::Kind::kApplied && outcome.result.status.ok()) {
       health_.SetServing("", true);
       LOG(INFO) << config_.name << ": ready to serve client requests";
       return;
@@ -180,16 +272,57 @@ void App::PublishAttributes() {
   } while (!StopsWithin(kPublishPause));
 }
 
-void App::Upkeep() {
+void App::KeepUp() {
   base::Duration pause;
   do {
-    const absl::Status spare = storage_->log->PrepareSegment();
-    LOG_IF(WARNING, !spare.ok()) << "no log segment could be made ahead: " << spare;
-    const auto more = storage_->machine->CompactStep(kCompactStepRecords);
-    LOG_IF(ERROR, !more.ok()) << "compaction in the background: " << more.status();
-    storage_->machine->FlushIfDue(clock_.Now());
-    pause = more.ok() && *more ? base::Duration::zero() : kUpkeepPause;
+    pause = upkeep_.Once(clock_.Now());
   } while (!StopsWithin(pause));
+}
+
+void App::KeepMembers() {
+  do {
+    keeper_.Look(clock_.Now());
+  } while (!StopsWithin(kMembersPause));
+}
+
+// A copy beside the state: a member whose state is lost still knows who votes.
+void App::SaveConfiguration(const Membership& membership) {
+  datum::disk::NewestConfiguration record;
+  record.set_index(membership.index.value());
+  const raft::Configuration configuration = membership.configuration();
+  for (raft::NodeId id : configuration.voters()) record.add_voters(id.value());
+  for (raft::NodeId id : configuration.learners()) record.add_learners(id.value());
+  if (record.index() <= storage_->promises->configuration().index()) return;
+  storage_->promises->SaveConfiguration(record);
+}
+
+void App::EndBecause(const std::string& why) {
+  LOG(ERROR) << config_.name << " ends: " << why;
+  {
+    std::lock_guard lock(mutex_);
+    why_ended_ = why;
+  }
+  if (signals_.end) signals_.end();
+}
+
+std::string App::why_ended() const {
+  std::lock_guard lock(mutex_);
+  return why_ended_;
+}
+
+// Who is left has a leader before this one is gone, and not an election timeout later.
+void App::HandOver() {
+  const raft::NodeStatus status = node_.status();
+  if (status.leader != status.self || state_.membership().configuration().voters().size() < 2) {
+    return;
+  }
+  auto handed_over = std::make_shared<std::promise<void>>();
+  auto done = handed_over->get_future();
+  const base::TimePoint deadline = clock_.Now() + config_.election_timeout;
+  transfers_.Add(raft::kNobody, status.self, deadline,
+                 [handed_over](const absl::Status&) { handed_over->set_value(); });
+  node_.TransferLeadership(raft::kNobody);
+  done.wait_for(config_.election_timeout);
 }
 
 bool App::StopsWithin(base::Duration pause) {
@@ -198,6 +331,11 @@ bool App::StopsWithin(base::Duration pause) {
 }
 
 void App::Stop() {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return;
+  }
+  HandOver();
   {
     std::lock_guard lock(mutex_);
     if (stopping_) return;
@@ -213,12 +351,18 @@ void App::Stop() {
     if (client_server_ != nullptr) client_server_->Stop(kStopGrace);
   });
   drained.wait_for(kStopGrace);
+  // What it has begun to take is answered before the peers' calls are waited for.
+  snapshots_in_.Stop();
+  snapshots_out_.Stop();
+  if (receiving_thread_.joinable()) receiving_thread_.join();
   if (peer_server_ != nullptr) peer_server_->Stop(base::Duration::zero());
+  if (sending_thread_.joinable()) sending_thread_.join();
   node_.Stop();
   drained.wait();
-  peers_.Disconnect();
   if (publisher_.joinable()) publisher_.join();
-  if (upkeep_.joinable()) upkeep_.join();
+  if (upkeep_thread_.joinable()) upkeep_thread_.join();
+  if (members_thread_.joinable()) members_thread_.join();
+  peers_.Disconnect();
   // So that the next start has nothing to apply again.
   storage_->machine->Flush();
   LOG(INFO) << config_.name << " has ended at applied index " << storage_->machine->applied().index

@@ -9,8 +9,10 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "absl/status/statusor.h"
@@ -21,58 +23,99 @@
 #include "rpc/health.h"
 #include "server/cluster_service.h"
 #include "server/config.h"
+#include "server/configuration_changer.h"
 #include "server/gate.h"
+#include "server/introduce_service.h"
 #include "server/kv_service.h"
 #include "server/maintenance_service.h"
+#include "server/member_keeper.h"
+#include "server/peer_book.h"
 #include "server/peer_transport.h"
 #include "server/real_parts.h"
+#include "server/snapshot_receiver.h"
+#include "server/snapshot_sender.h"
 #include "server/storage.h"
+#include "server/transfers.h"
+#include "server/upkeep.h"
 
 namespace server {
 
 class App {
  public:
+  struct Signals {
+    // While a start with an empty directory waits for the others: whether it is to give up.
+    std::function<bool()> stop_asked;
+    // The member cannot go on: somebody shall call Stop, from another thread.
+    std::function<void()> end;
+  };
+
   // Listens when it returns; says "ready to serve client requests" once the cluster knows of it.
-  static absl::StatusOr<std::unique_ptr<App>> Start(const Config& config);
+  static absl::StatusOr<std::unique_ptr<App>> Start(const Config& config, Signals signals);
   // Stops first if it still runs.
   ~App();
 
-  // Ends cleanly: what is under way is answered or told that the server stops. Idempotent.
+  // Ends cleanly: leadership is handed over, what is under way is answered or told that the server
+  // stops. Idempotent.
   void Stop();
 
+  // It ended by itself: its text for the user. Empty otherwise.
+  std::string why_ended() const;
+
  private:
-  App(const Config& config, const InitialCluster& cluster, std::unique_ptr<Storage> storage);
+  App(const Config& config, std::unique_ptr<Storage> storage, Signals signals);
 
   absl::Status Listen();
   // Tells the cluster this member's name and client URLs, until it knows.
   void PublishAttributes();
-  // What must be done now and then, off every path: compaction, flushes, the next log segment.
-  void Upkeep();
+  // What must be done now and then, off every path (server/upkeep.h).
+  void KeepUp();
+  // Looks after the members (server/member_keeper.h).
+  void KeepMembers();
+  void HandOver();
+  void EndBecause(const std::string& why);
+  void SaveConfiguration(const Membership& membership);
+  PeerTransport::Hooks TransportHooks();
+  MemberKeeper::Parts KeeperParts();
+  ClusterServiceOptions ClusterOptions() const;
+  absl::StatusOr<PeerAddress> FindPeer(raft::NodeId peer) const;
   bool StopsWithin(base::Duration pause);
 
   const Config config_;
-  const InitialCluster cluster_;
+  const Signals signals_;
   const base::SystemClock clock_;
   const std::unique_ptr<Storage> storage_;
+  MachineState state_;
+  Transfers transfers_;
+  PeerBook book_;
+  BookedLog log_;
   PeerTransport peers_;
+  SnapshotReceiver snapshots_in_;
+  SnapshotSender snapshots_out_;
   raft::Node node_;
   NodeReplica replica_;
-  MachineState state_;
+  ConfigurationChanger changer_;
+  MemberKeeper keeper_;
+  Upkeep upkeep_;
   Gate gate_;
   KvService kv_;
   MaintenanceService maintenance_;
   ClusterService members_;
+  IntroduceService introductions_;
   rpc::HealthService health_;
   rpc::Registry client_registry_;
   rpc::Registry peer_registry_;
   std::unique_ptr<rpc::GrpcServer> peer_server_;
   std::unique_ptr<rpc::GrpcServer> client_server_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable stop_asked_;
   bool stopping_ = false;
+  std::string why_ended_;
   std::thread publisher_;
-  std::thread upkeep_;
+  std::thread upkeep_thread_;
+  std::thread receiving_thread_;
+  std::thread sending_thread_;
+  std::thread members_thread_;
 };
 
 }  // namespace server

@@ -30,6 +30,11 @@ struct Config {
   std::string initial_cluster_token = "etcd-cluster";
   std::string initial_cluster_state = "new";
 
+  // Changes of the membership that would meet or leave too few members are refused.
+  bool strict_reconfig_check = true;
+  // A member that starts without its data directory is taken in again, as a new one.
+  bool replace_wiped_members = true;
+
   base::Duration heartbeat_interval = std::chrono::milliseconds(100);
   base::Duration election_timeout = std::chrono::milliseconds(1000);
 
@@ -41,6 +46,11 @@ struct Config {
   base::Duration grpc_keepalive_interval = std::chrono::hours(2);
   base::Duration grpc_keepalive_timeout = std::chrono::seconds(20);
 
+  uint64_t log_reserve_bytes = 256 << 20;
+  // What a whole state is sent at to another member, a second. 0: as fast as it goes.
+  uint64_t snapshot_rate_bytes = 128 << 20;
+  // Below so much free space the NOSPACE alarm is raised.
+  uint64_t min_free_bytes = 256 << 20;
   uint64_t block_cache_bytes = 256 << 20;
   uint64_t write_buffer_bytes = 256 << 20;
   uint64_t rpc_memory_bytes = 1 << 30;

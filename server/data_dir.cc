@@ -10,9 +10,12 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "glog/logging.h"
 
 namespace server {
 namespace {
@@ -90,5 +93,22 @@ absl::StatusOr<std::unique_ptr<DataDir>> DataDir::Open(const std::string& path) 
 DataDir::~DataDir() { close(lock_fd_); }
 
 std::string DataDir::state(uint64_t number) const { return absl::StrCat(path_, "/state-", number); }
+
+void DataDir::RemoveAll(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::remove_all(directory, error);
+  LOG_IF(WARNING, static_cast<bool>(error))
+      << directory << " cannot be removed: " << error.message();
+}
+
+void DataDir::RemoveOtherStates(uint64_t number) const {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path_, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.rfind("state-", 0) != 0 || entry.path().string() == state(number)) continue;
+    LOG(INFO) << "removes " << entry.path().string() << ", which is not in use";
+    RemoveAll(entry.path().string());
+  }
+}
 
 }  // namespace server

@@ -6,6 +6,7 @@
 //   <dir>/meta      what the member promised (RocksDB)
 //   <dir>/log       the Raft log's segments
 //   <dir>/state-N   what the log builds (RocksDB)
+//   <dir>/incoming  a state that is on its way from a peer
 //
 // Errors: FailedPrecondition, PermissionDenied, Unavailable (locked) or Internal; the text names
 //         the directory.
@@ -33,6 +34,13 @@ class DataDir {
   std::string meta() const { return path_ + "/meta"; }
   std::string log() const { return path_ + "/log"; }
   std::string state(uint64_t number) const;
+  // Where states come in.
+  std::string incoming() const { return path_ + "/incoming"; }
+
+  // Removes the states with another number than this one.
+  void RemoveOtherStates(uint64_t number) const;
+  // Removes a directory and all that is in it; one that cannot be removed is logged.
+  static void RemoveAll(const std::string& directory);
 
  private:
   DataDir(std::string path, int lock_fd) : path_(std::move(path)), lock_fd_(lock_fd) {}

@@ -60,6 +60,31 @@ constexpr Row kTable[] = {
      "etcdserver: request timed out, waiting for the applied index took too long"},
     {WireError::kCorrupt, StatusCode::kDataLoss, false, "etcdserver: corrupt cluster"},
     {WireError::kUnknownMethod, StatusCode::kUnknown, false, "etcdserver: unknown method"},
+    {WireError::kMemberExists, StatusCode::kFailedPrecondition, false,
+     "etcdserver: member ID already exist"},
+    {WireError::kPeerUrlExists, StatusCode::kFailedPrecondition, false,
+     "etcdserver: Peer URLs already exists"},
+    {WireError::kMemberNotEnoughStarted, StatusCode::kFailedPrecondition, true,
+     "etcdserver: re-configuration failed due to not enough started members"},
+    {WireError::kMemberBadUrls, StatusCode::kInvalidArgument, false,
+     "etcdserver: given member URLs are invalid"},
+    {WireError::kMemberNotFound, StatusCode::kNotFound, false, "etcdserver: member not found"},
+    {WireError::kMemberNotLearner, StatusCode::kFailedPrecondition, false,
+     "etcdserver: can only promote a learner member"},
+    {WireError::kLearnerNotReady, StatusCode::kFailedPrecondition, true,
+     "etcdserver: can only promote a learner member which is in sync with leader"},
+    {WireError::kTooManyLearners, StatusCode::kFailedPrecondition, false,
+     "etcdserver: too many learner members in cluster"},
+    {WireError::kNotSupportedForLearner, StatusCode::kFailedPrecondition, true,
+     "etcdserver: rpc not supported for learner"},
+    {WireError::kNotLeader, StatusCode::kFailedPrecondition, true, "etcdserver: not leader"},
+    {WireError::kBadLeaderTransferee, StatusCode::kFailedPrecondition, false,
+     "etcdserver: bad leader transferee"},
+    {WireError::kTransferTimeout, StatusCode::kUnknown, true,
+     "etcdserver: request timed out, leader transfer took too long"},
+    {WireError::kUnhealthy, StatusCode::kUnavailable, true, "etcdserver: unhealthy cluster"},
+    {WireError::kStateLost, StatusCode::kUnavailable, true,
+     "datum: this member's state is lost and is being fetched from the leader; ask another member"},
 };
 static_assert(sizeof(kTable) / sizeof(kTable[0]) == kWireErrorCount);
 
@@ -113,7 +138,10 @@ bool MayRetryWrite(WireError error) { return RowOf(error).retry_write; }
 
 absl::Status FromStore(const absl::Status& status) {
   const auto named = store::ErrorOf(status);
-  if (!named.has_value()) return status;
+  // What could not be read here can be read elsewhere: the client shall ask there.
+  if (!named.has_value()) {
+    return absl::IsDataLoss(status) ? ErrorStatus(WireError::kStateLost) : status;
+  }
   // One that says how much is too much has no row in etcd's table.
   const std::optional<WireError> wire = Named(*named);
   return wire.has_value() ? ErrorStatus(*wire) : absl::Status(status.code(), status.message());
@@ -130,10 +158,13 @@ absl::Status FromPublish(raft::PublishOutcome::Kind kind, bool leader_lost_meanw
       return ErrorStatus(WireError::kTooManyRequests);
     case raft::PublishOutcome::Kind::kNoLeader:
       return ErrorStatus(WireError::kNoLeader);
-    case raft::PublishOutcome::Kind::kConfigurationChanged:
     case raft::PublishOutcome::Kind::kLearnerNotReady:
+      return ErrorStatus(WireError::kLearnerNotReady);
+    // Another change was under way until the deadline, or no leader had begun its term.
+    case raft::PublishOutcome::Kind::kConfigurationChanged:
+      return ErrorStatus(WireError::kTimeout);
     case raft::PublishOutcome::Kind::kBadConfiguration:
-      LOG(FATAL) << "only changes of the configuration end so";
+      return ErrorStatus(WireError::kUnhealthy);
     case raft::PublishOutcome::Kind::kApplied:
       break;
   }

@@ -37,8 +37,22 @@ enum class WireError : uint8_t {
   kTimeoutWaitApplied,
   kCorrupt,
   kUnknownMethod,
+  kMemberExists,
+  kPeerUrlExists,
+  kMemberNotEnoughStarted,
+  kMemberBadUrls,
+  kMemberNotFound,
+  kMemberNotLearner,
+  kLearnerNotReady,
+  kTooManyLearners,
+  kNotSupportedForLearner,
+  kNotLeader,
+  kBadLeaderTransferee,
+  kTransferTimeout,
+  kUnhealthy,
+  kStateLost,
 };
-inline constexpr int kWireErrorCount = 23;
+inline constexpr int kWireErrorCount = 37;
 
 absl::Status ErrorStatus(WireError error);
 

@@ -62,6 +62,13 @@ auto SetNumber(uint64_t Config::*field) {
   };
 }
 
+auto SetBool(bool Config::*field) {
+  return [field](const std::string& value, Config* config) {
+    config->*field = value == "true";
+    return absl::OkStatus();
+  };
+}
+
 // etcd has 0, and anything below, for the default.
 absl::Status SetQuota(const std::string& value, Config* config) {
   int64_t bytes = 0;
@@ -128,8 +135,18 @@ std::vector<Flag> ClusterFlags() {
        "Tells clusters with the same URLs apart.", Effect::kServed,
        SetString(&Config::initial_cluster_token)},
       {"initial-cluster-state", kGroup, "new|existing", "new",
-       "'existing' needs a data directory that has served before.", Effect::kServed,
-       SetString(&Config::initial_cluster_state)},
+       "'existing': this member was added to a cluster that runs; an empty data directory waits "
+       "for "
+       "that cluster. A member with 'new' joins too if the cluster lives already.",
+       Effect::kServed, SetString(&Config::initial_cluster_state)},
+      {"strict-reconfig-check", kGroup, "bool", "true",
+       "Refuse changes of the members that would leave no quorum of started members, or that are "
+       "made while members are not connected.",
+       Effect::kServed, SetBool(&Config::strict_reconfig_check)},
+      {"replace-wiped-members", kGroup, "bool", "true",
+       "A member that starts with an empty data directory under its old name and peer URLs is "
+       "replaced by a new one: a learner first, which votes once it has caught up.",
+       Effect::kServed, SetBool(&Config::replace_wiped_members)},
   };
 }
 
@@ -154,6 +171,16 @@ std::vector<Flag> LimitFlags() {
       {"grpc-keepalive-timeout", kGroup, "duration", "20s",
        "A client that does not answer a ping is dropped after it.", Effect::kServed,
        SetDuration(&Config::grpc_keepalive_timeout)},
+      {"log-reserve-bytes", kGroup, "bytes", "268435456",
+       "What is kept of the Raft log for members that lag; behind it they get the whole state.",
+       Effect::kServed, SetNumber(&Config::log_reserve_bytes)},
+      {"snapshot-rate-bytes", kGroup, "bytes", "134217728",
+       "A whole state is sent to another member at this rate a second; 0 is as fast as it goes.",
+       Effect::kServed, SetNumber(&Config::snapshot_rate_bytes)},
+      {"min-free-bytes", kGroup, "bytes", "268435456",
+       "With less free below the data directory (or, on a small disk, with less than a twentieth "
+       "of it) the NOSPACE alarm is raised and puts are refused until there is room again.",
+       Effect::kServed, SetNumber(&Config::min_free_bytes)},
       {"block-cache-bytes", kGroup, "bytes", "268435456",
        "What the state keeps of its files in memory.", Effect::kServed,
        SetNumber(&Config::block_cache_bytes)},
@@ -209,9 +236,9 @@ std::vector<Flag> IgnoredFlags() {
                                        "compact-hash-check-time"});
   const std::vector<Flag> switches =
       NamesOnly(Effect::kIgnored, "bool",
-                {"strict-reconfig-check", "pre-vote", "enable-pprof", "enable-grpc-gateway",
-                 "enable-log-rotation", "initial-election-tick-advance", "socket-reuse-port",
-                 "socket-reuse-address", "memory-mlock"});
+                {"pre-vote", "enable-pprof", "enable-grpc-gateway", "enable-log-rotation",
+                 "initial-election-tick-advance", "socket-reuse-port", "socket-reuse-address",
+                 "memory-mlock"});
   flags.insert(flags.end(), switches.begin(), switches.end());
   return flags;
 }

@@ -40,6 +40,13 @@ absl::Status Gate::CheckLeaderWanted(const rpc::Call& call) const {
   return absl::OkStatus();
 }
 
+absl::Status Gate::CheckServed() const {
+  const raft::NodeStatus status = replica_->status();
+  if (status.state_lost) return ErrorStatus(WireError::kStateLost);
+  if (status.is_learner) return ErrorStatus(WireError::kNotSupportedForLearner);
+  return absl::OkStatus();
+}
+
 base::TimePoint Gate::DeadlineOf(const rpc::Call& call) const {
   return std::min(call.deadline(), clock_->Now() + options_.request_timeout);
 }
@@ -48,6 +55,8 @@ void Gate::Publish(const rpc::Call& call, const etcdserverpb::InternalRaftReques
                    rpc::UnaryDone done) const {
   const absl::Status leader = CheckLeaderWanted(call);
   if (!leader.ok()) return done(leader, "");
+  const absl::Status served = CheckServed();
+  if (!served.ok()) return done(served, "");
   if (request.ByteSizeLong() + header_bytes_ > options_.max_request_bytes) {
     return done(ErrorStatus(WireError::kRequestTooLarge), "");
   }
@@ -74,6 +83,10 @@ void Gate::Read(const rpc::Call& call, bool serializable,
   if (!serializable) {
     const absl::Status leader = CheckLeaderWanted(call);
     if (!leader.ok()) return read(leader);
+    const absl::Status served = CheckServed();
+    if (!served.ok()) return read(served);
+  } else if (replica_->status().state_lost) {
+    return read(ErrorStatus(WireError::kStateLost));
   }
   const base::TimePoint deadline = DeadlineOf(call);
   auto done = [this, deadline, read = std::move(read)](raft::ReadOutcome outcome) {

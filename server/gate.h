@@ -49,13 +49,18 @@ class Gate {
   // The header of an answer that speaks for no revision.
   void FillHeader(etcdserverpb::ResponseHeader* header) const;
 
+  // Learners and members whose state is lost serve neither writes nor linearizable reads.
+  absl::Status CheckServed() const;
+
+  base::TimePoint DeadlineOf(const rpc::Call& call) const;
+  base::TimePoint Now() const { return clock_->Now(); }
+
   const GateOptions& options() const { return options_; }
   Replica& replica() const { return *replica_; }
 
  private:
   // Clients that say "hasleader" would rather hear at once that there is none.
   absl::Status CheckLeaderWanted(const rpc::Call& call) const;
-  base::TimePoint DeadlineOf(const rpc::Call& call) const;
 
   const GateOptions options_;
   // What etcd's log would hold of a request besides the request.

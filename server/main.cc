@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ends with 0 after SIGTERM or SIGINT, 1 if the start fails, 2 for a wrong command line.
+// Ends with 0 after SIGTERM or SIGINT, 1 if the start fails or the member was removed, 2 for a
+// wrong command line.
 
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -78,7 +80,16 @@ int main(int argc, char** argv) {
     line->config.data_dir = *called_in + "/" + line->config.data_dir;
   }
 
-  auto app = server::App::Start(line->config);
+  // Both signals are blocked: one that came waits until somebody asks.
+  const server::App::Signals signals = {.stop_asked =
+                                            [stop_signals] {
+                                              sigset_t pending;
+                                              sigpending(&pending);
+                                              return sigismember(&pending, SIGTERM) == 1 ||
+                                                     sigismember(&pending, SIGINT) == 1;
+                                            },
+                                        .end = [] { kill(getpid(), SIGTERM); }};
+  auto app = server::App::Start(line->config, signals);
   if (!app.ok()) {
     std::cerr << "datum: " << app.status().message() << "\n";
     return 1;
@@ -87,5 +98,8 @@ int main(int argc, char** argv) {
   sigwait(&stop_signals, &signal_number);
   LOG(INFO) << "ends on " << strsignal(signal_number);
   (*app)->Stop();
-  return 0;
+  const std::string why = (*app)->why_ended();
+  if (why.empty()) return 0;
+  std::cerr << "datum: " << why << "\n";
+  return 1;
 }

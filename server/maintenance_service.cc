@@ -50,8 +50,29 @@ void MaintenanceService::Register(rpc::Registry* registry) const {
             command.mutable_alarm()->Swap(&request);
             gate_->Publish(call, command, std::move(done));
           }));
+  registry->AddUnary(
+      "/etcdserverpb.Maintenance/MoveLeader",
+      rpc::TypedUnary<etcdserverpb::MoveLeaderRequest>(
+          [this](const rpc::Call& call, const etcdserverpb::MoveLeaderRequest& request,
+                 const rpc::UnaryDone& done) { MoveLeader(call, request.targetid(), done); }));
   RegisterUnimplemented(registry, "etcdserverpb.Maintenance",
-                        {"Defragment", "Hash", "HashKV", "Snapshot", "MoveLeader", "Downgrade"});
+                        {"Defragment", "Hash", "HashKV", "Snapshot", "Downgrade"});
+}
+
+// The answer has no header, as etcd's.
+void MaintenanceService::MoveLeader(const rpc::Call& call, uint64_t target,
+                                    const rpc::UnaryDone& done) const {
+  const raft::NodeStatus node = gate_->replica().status();
+  if (node.leader != node.self) return done(ErrorStatus(WireError::kNotLeader), "");
+  if (target == node.self.value()) return done(absl::OkStatus(), "");
+  const Membership membership = state_->membership();
+  const Member* successor = membership.Find(target);
+  if (successor == nullptr || successor->is_learner) {
+    return done(ErrorStatus(WireError::kBadLeaderTransferee), "");
+  }
+  transfers_->Add(raft::NodeId(target), node.self, gate_->DeadlineOf(call),
+                  [done](const absl::Status& ended) { done(ended, ""); });
+  gate_->replica().TransferLeadership(raft::NodeId(target));
 }
 
 void MaintenanceService::Status(const rpc::UnaryDone& done) const {
@@ -68,9 +89,13 @@ void MaintenanceService::Status(const rpc::UnaryDone& done) const {
   response.set_raftindex(node.commit_index.value());
   response.set_raftterm(node.term.value());
   response.set_raftappliedindex(node.applied_index.value());
+  response.set_islearner(node.is_learner);
   response.mutable_downgradeinfo();
   if (node.leader == raft::kNobody) {
     response.add_errors(std::string(ErrorStatus(WireError::kNoLeader).message()));
+  }
+  if (node.state_lost) {
+    response.add_errors(std::string(ErrorStatus(WireError::kStateLost).message()));
   }
   for (const auto& alarm : state_->alarms()) response.add_errors(AlarmText(alarm));
   rpc::Reply(done, absl::OkStatus(), response);

@@ -13,9 +13,9 @@
 
 #include "absl/status/status.h"
 #include "base/time.h"
-#include "proto/etcd/membership.pb.h"
 #include "proto/etcd/rpc.pb.h"
 #include "raft/node/node.h"
+#include "server/membership.h"
 
 namespace server {
 
@@ -24,6 +24,9 @@ class Replica {
  public:
   virtual ~Replica() = default;
   virtual void Publish(std::string command, base::TimePoint deadline, raft::PublishDone done) = 0;
+  virtual void ChangeConfiguration(std::string command, raft::Index based_on,
+                                   base::TimePoint deadline, raft::PublishDone done) = 0;
+  virtual void TransferLeadership(raft::NodeId to) = 0;
   virtual void ReadIndex(base::TimePoint deadline, raft::ReadDone done) = 0;
   virtual void LocalRead(raft::ReadDone done) = 0;
   virtual raft::NodeStatus status() const = 0;
@@ -38,8 +41,7 @@ class State {
   virtual absl::Status ReadTxn(const etcdserverpb::TxnRequest& request, uint64_t raft_term,
                                etcdserverpb::TxnResponse* response) const = 0;
   virtual int64_t revision() const = 0;
-  // What members have said of themselves.
-  virtual std::vector<membershippb::Member> members() const = 0;
+  virtual Membership membership() const = 0;
   virtual std::vector<etcdserverpb::AlarmMember> alarms() const = 0;
   // Bytes that the state takes, and bytes of its live datums.
   virtual int64_t size_bytes() const = 0;

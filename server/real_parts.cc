@@ -4,17 +4,21 @@
 
 namespace server {
 
-std::vector<membershippb::Member> MachineState::members() const {
-  std::vector<membershippb::Member> members;
-  for (const store::Member& known : machine_->membership().members) {
-    membershippb::Member& member = members.emplace_back();
-    member.set_id(known.id());
-    member.mutable_raft_attributes()->set_is_learner(known.is_learner());
-    *member.mutable_raft_attributes()->mutable_peer_urls() = known.peer_urls();
-    member.mutable_member_attributes()->set_name(known.name());
-    *member.mutable_member_attributes()->mutable_client_urls() = known.client_urls();
+Membership MachineState::membership() const {
+  const store::Membership known = machine_->membership();
+  Membership membership;
+  membership.removed = known.removed;
+  membership.index = known.index;
+  for (const store::Member& each : known.members) {
+    Member& member = membership.members[each.id()];
+    member.id = each.id();
+    member.name = each.name();
+    member.peer_urls = {each.peer_urls().begin(), each.peer_urls().end()};
+    member.client_urls = {each.client_urls().begin(), each.client_urls().end()};
+    member.is_learner = each.is_learner();
+    member.data_dir_uuid = each.data_dir_uuid();
   }
-  return members;
+  return membership;
 }
 
 std::vector<etcdserverpb::AlarmMember> MachineState::alarms() const {

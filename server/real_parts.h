@@ -20,6 +20,11 @@ class NodeReplica final : public Replica {
   void Publish(std::string command, base::TimePoint deadline, raft::PublishDone done) override {
     node_->Publish(std::move(command), deadline, std::move(done));
   }
+  void ChangeConfiguration(std::string command, raft::Index based_on, base::TimePoint deadline,
+                           raft::PublishDone done) override {
+    node_->ChangeConfiguration(std::move(command), based_on, deadline, std::move(done));
+  }
+  void TransferLeadership(raft::NodeId to) override { node_->TransferLeadership(to); }
   void ReadIndex(base::TimePoint deadline, raft::ReadDone done) override {
     node_->ReadIndex(deadline, std::move(done));
   }
@@ -42,7 +47,7 @@ class MachineState final : public State {
     return machine_->ReadTxn(request, raft_term, response);
   }
   int64_t revision() const override { return machine_->revision(); }
-  std::vector<membershippb::Member> members() const override;
+  Membership membership() const override;
   std::vector<etcdserverpb::AlarmMember> alarms() const override;
   int64_t size_bytes() const override { return static_cast<int64_t>(machine_->physical_bytes()); }
   int64_t size_in_use_bytes() const override {

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,134 +17,297 @@
 namespace server {
 namespace {
 
+constexpr char kNobodyHasACopy[] =
+    "This member is the only one that votes, so nobody has a copy. Restore a backup, or, to go on "
+    "with what is left and without what is lost, begin a new cluster from a snapshot of it";
+
 std::string Hex(uint64_t id) { return absl::StrCat(absl::Hex(id)); }
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
-datum::disk::Identity NewIdentity(const Config& config, const InitialCluster& cluster) {
-  datum::disk::Identity identity;
-  identity.set_cluster_id(cluster.cluster_id);
-  identity.set_member_id(cluster.self);
-  identity.set_member_name(config.name);
-  identity.set_cluster_token(config.initial_cluster_token);
+std::string NewUuid() {
+  std::string uuid;
   base::Random random(base::EntropySeed());
-  for (int i = 0; i < 16; ++i) {
-    identity.mutable_data_dir_uuid()->push_back(static_cast<char>(random.Below(256)));
+  for (int i = 0; i < 16; ++i) uuid.push_back(static_cast<char>(random.Below(256)));
+  return uuid;
+}
+
+// The term of the entry at `index`; nothing if the log does not hold it.
+std::optional<raft::Term> TermAt(const store::RaftLogContents& contents, raft::Index index) {
+  if (index == contents.base.index) return contents.base.term;
+  if (index < contents.base.index || index > contents.last_index) return std::nullopt;
+  std::optional<raft::Term> term;
+  for (const raft::LogPosition& run : contents.term_runs) {
+    if (run.index <= index) term = run.term;
   }
-  for (const InitialMember& member : cluster.members) {
-    datum::disk::InitialMember* known = identity.add_initial_members();
-    known->set_member_id(member.id);
-    known->set_name(member.name);
-    for (const std::string& url : member.peer_urls) known->add_peer_urls(url);
-  }
-  return identity;
+  return term;
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Storage>> Storage::Open(const Config& config,
-                                                       const InitialCluster& cluster) {
+                                                       const Introduce& introduce) {
   auto storage = std::make_unique<Storage>();
+  storage->config_ = config;
   ASSIGN_OR_RETURN(storage->directory, DataDir::Open(config.data_dir));
   ASSIGN_OR_RETURN(auto meta, store::OpenRocksMeta(storage->directory->meta()));
   ASSIGN_OR_RETURN(storage->promises, store::Promises::Load(std::move(meta)));
-  RETURN_IF_ERROR(storage->CheckIdentity(config, cluster));
-  RETURN_IF_ERROR(storage->OpenState(config, cluster));
+  RETURN_IF_ERROR(storage->CheckIdentity(config, introduce));
+  RETURN_IF_ERROR(storage->OpenState());
   RETURN_IF_ERROR(storage->OpenLog());
   return storage;
 }
 
-absl::Status Storage::CheckIdentity(const Config& config, const InitialCluster& cluster) {
+absl::Status Storage::CheckIdentity(const Config& config, const Introduce& introduce) {
   const std::string& path = directory->path();
-  if (!promises->identity().has_value()) {
+  const bool is_known = promises->identity().has_value() && identity().member_id() != 0;
+  if (!is_known) {
     if (Exists(directory->log()) || Exists(directory->state(promises->state_number()))) {
       return absl::DataLossError(
           absl::StrCat("data directory ", path,
                        " has a log or a state but does not know whose: meta/ was lost, and with "
-                       "it this member's vote; it must not take part as it is"));
+                       "it this member's vote; it must not take part as it is. Empty the "
+                       "directory: the cluster takes the member in anew"));
     }
-    if (config.initial_cluster_state == "existing") {
-      return absl::FailedPreconditionError(
-          absl::StrCat("--initial-cluster-state: 'existing', but data directory ", path,
-                       " is new; joining a cluster that runs is not served yet"));
-    }
-    promises->SaveIdentity(NewIdentity(config, cluster));
+    RETURN_IF_ERROR(BecomeKnown(config, introduce));
+  }
+  const datum::disk::Identity& found = identity();
+  if (found.member_name() != config.name || found.cluster_token() != config.initial_cluster_token) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("data directory ", path, " is that of member ", Hex(found.member_id()), " (",
+                     found.member_name(), ") of cluster ", Hex(found.cluster_id()),
+                     " with the token '", found.cluster_token(), "', but the flags say ",
+                     config.name, " and '", config.initial_cluster_token, "'"));
+  }
+  for (const datum::disk::InitialMember& initial : found.initial_members()) {
+    Member& member = founders.emplace_back();
+    member.id = initial.member_id();
+    member.name = initial.name();
+    member.peer_urls = {initial.peer_urls().begin(), initial.peer_urls().end()};
+    member.data_dir_uuid = initial.data_dir_uuid();
+    known[member.id] = {member.name, member.peer_urls};
+  }
+  return absl::OkStatus();
+}
+
+// The uuid lasts before anybody hears it: a start that is repeated is the same directory's.
+absl::Status Storage::BecomeKnown(const Config& config, const Introduce& introduce) {
+  datum::disk::Identity becoming;
+  if (promises->identity().has_value()) becoming = identity();
+  if (becoming.data_dir_uuid().empty()) {
+    becoming.set_data_dir_uuid(NewUuid());
+    promises->SaveIdentity(becoming);
     // meta/ lasts before log/ and state-N/ do: those without it would be taken for a loss.
-    return files.SyncDirectory(path);
+    RETURN_IF_ERROR(files.SyncDirectory(directory->path()));
   }
-  const datum::disk::Identity& found = *promises->identity();
-  if (found.cluster_id() != cluster.cluster_id || found.member_id() != cluster.self) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "data directory ", path, " is that of member ", Hex(found.member_id()), " (",
-        found.member_name(), ") of cluster ", Hex(found.cluster_id()), ", but the flags say ",
-        Hex(cluster.self), " (", config.name, ") of cluster ", Hex(cluster.cluster_id)));
+  ASSIGN_OR_RETURN(const Introduced introduced, introduce(becoming.data_dir_uuid()));
+  // Before the identity: with it, the member may vote.
+  promises->SaveHardState(introduced.hard_state);
+  becoming.set_cluster_id(introduced.cluster_id);
+  becoming.set_member_id(introduced.member_id);
+  becoming.set_member_name(config.name);
+  becoming.set_cluster_token(config.initial_cluster_token);
+  for (const Member& member : introduced.founders) {
+    datum::disk::InitialMember* initial = becoming.add_initial_members();
+    initial->set_member_id(member.id);
+    initial->set_name(member.name);
+    for (const std::string& url : member.peer_urls) initial->add_peer_urls(url);
+    initial->set_data_dir_uuid(member.data_dir_uuid);
   }
+  promises->SaveIdentity(becoming);
+  known = introduced.known;
   return absl::OkStatus();
 }
 
-absl::Status Storage::OpenState(const Config& config, const InitialCluster& cluster) {
-  store::RocksOptions engine_options;
-  engine_options.directory = directory->state(promises->state_number());
-  engine_options.block_cache_bytes = config.block_cache_bytes;
-  engine_options.write_buffers_bytes = config.write_buffer_bytes;
-  ASSIGN_OR_RETURN(auto engine, store::RocksEngine::Open(engine_options));
-  store::KvMachineOptions options;
-  options.cluster_id = cluster.cluster_id;
-  options.member_id = cluster.self;
-  ASSIGN_OR_RETURN(machine, store::KvMachine::Open(std::move(engine), options));
+absl::StatusOr<std::unique_ptr<store::Engine>> Storage::OpenEngine(const std::string& path) const {
+  store::RocksOptions options;
+  options.directory = path;
+  options.block_cache_bytes = config_.block_cache_bytes;
+  options.write_buffers_bytes = config_.write_buffer_bytes;
+  return store::RocksEngine::Open(options);
+}
+
+absl::Status Storage::OpenState() {
+  directory->RemoveOtherStates(promises->state_number());
+  machine_options_.cluster_id = identity().cluster_id();
+  machine_options_.member_id = identity().member_id();
+  const bool must_exist = promises->boots() > 0;
+  const std::string path = directory->state(promises->state_number());
+  if (must_exist && !Exists(path)) {
+    state_damage_ = path + " is gone";
+  } else {
+    auto engine = OpenEngine(path);
+    auto opened = engine.ok() ? store::KvMachine::Open(*std::move(engine), machine_options_)
+                              : engine.status();
+    if (opened.ok()) {
+      machine = *std::move(opened);
+      return absl::OkStatus();
+    }
+    if (!absl::IsDataLoss(opened.status())) return opened.status();
+    state_damage_ = absl::StrCat(path, ": ", std::string(opened.status().message()));
+  }
+  machine = store::KvMachine::OpenLost(machine_options_);
   return absl::OkStatus();
 }
 
-// The log is synced before anything of it is applied, so it has lost its end since. All that the
-// state holds was committed: the log goes on behind it, and the leader sends what else is missing.
-void Storage::BeginLogAnew(store::RaftLogContents* contents) {
+raft::Configuration Storage::KnownConfiguration() const {
+  if (!machine->lost()) {
+    const store::Membership membership = machine->membership();
+    if (membership.index > raft::Index{}) return membership.configuration;
+  }
+  std::vector<raft::NodeId> voters, learners;
+  for (uint64_t id : promises->configuration().voters()) voters.push_back(raft::NodeId(id));
+  for (uint64_t id : promises->configuration().learners()) learners.push_back(raft::NodeId(id));
+  if (voters.empty()) {
+    for (const Member& member : founders) voters.push_back(raft::NodeId(member.id));
+  }
+  return raft::Configuration(std::move(voters), std::move(learners));
+}
+
+// Durable before anything is cut: a member that forgot what it had acknowledged must not vote.
+absl::Status Storage::OnDamage(const std::string& damage) {
+  const raft::Configuration configuration = KnownConfiguration();
+  if (configuration.voters().size() == 1 &&
+      configuration.IsVoter(raft::NodeId(identity().member_id()))) {
+    return absl::DataLossError(absl::StrCat("the log is damaged: ", damage, ". ", kNobodyHasACopy));
+  }
+  LOG(ERROR) << "the log is damaged: " << damage
+             << ". It is cut there, and what was behind is kept aside. This member neither votes "
+                "nor leads until it has fetched from the leader what it may have acknowledged";
+  raft::HardState hard_state = promises->hard_state();
+  hard_state.doubtful = true;
+  promises->SaveHardState(hard_state);
+  return absl::OkStatus();
+}
+
+absl::Status Storage::BeginLogAnew(store::RaftLogContents* contents) {
   const raft::LogPosition applied = machine->applied();
-  LOG(WARNING) << directory->log() << " ends at entry " << contents->last_index
-               << ", but the state stands at " << applied.index
-               << ": the log was cut from outside. It goes on behind the state; the rest comes "
-                  "from the leader";
+  const std::string what =
+      absl::StrCat(directory->log(), " holds entries ", contents->base.index.value() + 1, " to ",
+                   contents->last_index.value(), ", but the state stands at ",
+                   applied.index.value(), " of term ", applied.term.value(),
+                   ": the log was lost, or a snapshot was just put in the state's place");
+  RETURN_IF_ERROR(OnDamage(what));
   log->Restart(applied);
   *contents = store::RaftLogContents();
   contents->base = applied;
   contents->last_index = applied.index;
+  return absl::OkStatus();
+}
+
+absl::Status Storage::LoseState(const std::string& why, const store::RaftLogContents& contents) {
+  const uint64_t number = promises->state_number();
+  if (contents.base.index == raft::Index{} && contents.damage.empty() &&
+      contents.last_index > raft::Index{}) {
+    LOG(ERROR) << "the state is lost: " << why
+               << ". The log is whole from its first entry on: the state is built anew from it";
+    machine = nullptr;
+    DataDir::RemoveAll(directory->state(number));
+    ASSIGN_OR_RETURN(auto engine, OpenEngine(directory->state(number)));
+    ASSIGN_OR_RETURN(machine, store::KvMachine::Open(std::move(engine), machine_options_));
+    return absl::OkStatus();
+  }
+  const raft::Configuration configuration = KnownConfiguration();
+  if (configuration.voters().size() == 1 &&
+      configuration.IsVoter(raft::NodeId(identity().member_id()))) {
+    return absl::DataLossError(absl::StrCat("the state is lost: ", why, ", and the log begins at ",
+                                            contents.base.index.value() + 1, ". ",
+                                            kNobodyHasACopy));
+  }
+  LOG(ERROR) << "the state is lost: " << why
+             << ". This member serves nothing until it has the leader's; it goes on voting and "
+                "acknowledging with its log";
+  if (!machine->lost()) machine = store::KvMachine::OpenLost(machine_options_);
+  start.state_lost = true;
+  return absl::OkStatus();
+}
+
+absl::Status Storage::CheckLogAgainstState(store::RaftLogContents* contents) {
+  if (machine->lost()) return LoseState(state_damage_, *contents);
+  const raft::LogPosition applied = machine->applied();
+  if (applied.index < contents->base.index) {
+    return LoseState(absl::StrCat("it stands at ", applied.index.value(),
+                                  ", what is between it and the log is gone"),
+                     *contents);
+  }
+  if (TermAt(*contents, applied.index) != applied.term) return BeginLogAnew(contents);
+  return absl::OkStatus();
+}
+
+std::vector<std::pair<raft::Index, raft::Configuration>> Storage::Configurations(
+    const store::RaftLogContents& contents) const {
+  std::map<raft::Index, raft::Configuration> found_at;
+  if (!machine->lost()) {
+    const store::Membership membership = machine->membership();
+    if (membership.index > raft::Index{}) found_at[membership.index] = membership.configuration;
+  } else if (promises->configuration().index() != 0) {
+    found_at[raft::Index(promises->configuration().index())] = KnownConfiguration();
+  }
+  const raft::Index known_at = found_at.empty() ? raft::Index{} : found_at.rbegin()->first;
+  for (const auto& [index, configuration] : contents.configurations) {
+    if (index > known_at) found_at[index] = configuration;
+  }
+  return {found_at.begin(), found_at.end()};
 }
 
 absl::Status Storage::OpenLog() {
-  const raft::LogPosition applied = machine->applied();
   store::RaftLogOptions options;
   options.directory = directory->log();
-  options.keep_after = applied.index;
+  options.log_reserve_bytes = config_.log_reserve_bytes;
+  // A state that is lost is built from the first entry, if that is there.
+  options.keep_after = machine->lost() ? raft::Index{} : machine->applied().index;
   options.must_exist = promises->boots() > 0;
   options.random_seed = base::EntropySeed();
+  options.on_damage = [this](const std::string& damage) { return OnDamage(damage); };
   store::RaftLogContents contents;
   ASSIGN_OR_RETURN(log, store::RaftLog::Open(&files, options, &contents));
-  if (applied.index < contents.base.index) {
-    return absl::DataLossError(absl::StrCat(
-        directory->log(), " begins behind entry ", contents.base.index.value(),
-        ", but the state stands at ", applied.index.value(), ": what is between them is gone"));
-  }
-  if (contents.last_index == raft::Index{} && applied.index > raft::Index{}) {
-    return absl::DataLossError(absl::StrCat(directory->log(), " is empty, but the state stands at ",
-                                            applied.index.value(), ": the log was lost"));
-  }
-  if (contents.last_index < applied.index) BeginLogAnew(&contents);
+  RETURN_IF_ERROR(CheckLogAgainstState(&contents));
   // Before the first promise: the names log/, meta/ and state-N/ themselves must last.
   RETURN_IF_ERROR(files.SyncDirectory(directory->path()));
+  start.configurations = Configurations(contents);
+  // Nothing can be applied until a state has come; what lies behind it is read from the disk then.
+  if (machine->lost()) contents.tail.clear();
   start.hard_state = promises->hard_state();
   start.boot_count = promises->CountBoot();
-  start.applied = applied;
+  start.applied = machine->lost() ? raft::LogPosition{} : machine->applied();
   start.log_base = contents.base;
   start.term_runs = std::move(contents.term_runs);
   start.last_index = contents.last_index;
   start.tail = std::move(contents.tail);
+  start.digest = machine->digest();
   const auto& vote = start.hard_state.voted_for;
   found = absl::StrCat(
       "term ", start.hard_state.current_term.value(), ", vote ",
       vote.has_value() ? Hex(vote->value()) : "none", ", last index ", start.last_index.value(),
-      ", applied index ", applied.index.value(), ", revision ", machine->revision(), ", start ",
-      start.boot_count,
-      contents.torn_bytes > 0 ? absl::StrCat(", cut ", contents.torn_bytes, " torn bytes") : "");
+      ", applied index ", start.applied.index.value(), ", revision ", machine->revision(),
+      ", start ", start.boot_count,
+      contents.torn_bytes > 0 ? absl::StrCat(", cut ", contents.torn_bytes, " torn bytes") : "",
+      start.hard_state.doubtful ? ", in doubt" : "", start.state_lost ? ", state lost" : "");
   return absl::OkStatus();
+}
+
+absl::StatusOr<raft::LogPosition> Storage::Inspect(const std::string& state_directory) const {
+  ASSIGN_OR_RETURN(auto engine, OpenEngine(state_directory));
+  ASSIGN_OR_RETURN(const auto found, store::KvMachine::Open(std::move(engine), machine_options_));
+  return found->applied();
+}
+
+absl::StatusOr<std::unique_ptr<store::Engine>> Storage::TakeStaged(const std::string& staged) {
+  const uint64_t number = promises->state_number() + 1;
+  const std::string path = directory->state(number);
+  DataDir::RemoveAll(path);
+  if (rename(staged.c_str(), path.c_str()) != 0) {
+    return absl::InternalError(absl::StrCat(staged, " cannot be renamed to ", path));
+  }
+  RETURN_IF_ERROR(files.SyncDirectory(directory->path()));
+  auto engine = OpenEngine(path);
+  if (!engine.ok()) {
+    DataDir::RemoveAll(path);
+    return engine;
+  }
+  // The one atomic step: from here on a start finds the new state.
+  promises->SaveStateNumber(number);
+  return engine;
 }
 
 }  // namespace server

@@ -171,6 +171,7 @@ absl::StatusOr<raft::InstalledState> KvMachine::Install(uint64_t staged) {
   if (!take_staged_) return absl::UnimplementedError("nothing is staged for this machine");
   ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, take_staged_(staged));
   RETURN_IF_ERROR(Install(std::move(engine)));
+  if (on_installed_) on_installed_();
   const Membership membership = cluster_.membership();
   return raft::InstalledState{applied(), membership.configuration, membership.index};
 }

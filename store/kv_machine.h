@@ -73,6 +73,10 @@ class KvMachine final : public raft::StateMachine {
   absl::Status Install(std::unique_ptr<Engine> engine);
   // Both before the node starts.
   void set_take_staged(TakeStaged take_staged) { take_staged_ = std::move(take_staged); }
+  // Called after each Install of a staged state: the files of the one before may go.
+  void set_on_installed(std::function<void()> on_installed) {
+    on_installed_ = std::move(on_installed);
+  }
   // Called once when the state is lost, from the thread that met the damage.
   void set_on_damage(OnDamage on_damage) { on_damage_ = std::move(on_damage); }
   void DeclareLost(const absl::Status& why) const override;
@@ -137,6 +141,7 @@ class KvMachine final : public raft::StateMachine {
 
   const KvMachineOptions options_;
   TakeStaged take_staged_;
+  std::function<void()> on_installed_;
   OnDamage on_damage_;
   ClusterRecord cluster_;
   // Of the apply thread.

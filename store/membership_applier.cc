@@ -70,6 +70,8 @@ absl::Status MembershipApplier::Change(const MembershipChange& change) {
       return Promote(change.promote());
     case MembershipChange::kBind:
       return Bind(change.bind());
+    case MembershipChange::kReplace:
+      return Replace(change.replace());
     case MembershipChange::CHANGE_NOT_SET:
       break;
   }
@@ -79,6 +81,18 @@ absl::Status MembershipApplier::Change(const MembershipChange& change) {
 absl::Status MembershipApplier::Bootstrap(const datum::membership::Bootstrap& bootstrap) {
   if (!is_first_) return ErrorStatus(Error::kMemberExists);
   for (const Member& member : bootstrap.members()) cluster_->SetMember(member, pending_);
+  return absl::OkStatus();
+}
+
+absl::Status MembershipApplier::Replace(const datum::membership::Replace& replace) {
+  const Member& by = replace.by();
+  if (!cluster_->member(replace.id())) return ErrorStatus(Error::kMemberNotFound);
+  if (by.id() == 0 || cluster_->member(by.id()) || cluster_->WasRemoved(by.id())) {
+    return ErrorStatus(Error::kMemberExists);
+  }
+  if (PeerUrlTaken(by, replace.id())) return ErrorStatus(Error::kPeerUrlExists);
+  cluster_->RemoveMember(replace.id(), pending_);
+  cluster_->SetMember(by, pending_);
   return absl::OkStatus();
 }
 
@@ -168,6 +182,7 @@ void MembershipApplier::Answer(const MembershipChange& change, raft::Term term,
       return Encode(etcdserverpb::MemberPromoteResponse(), term, response);
     case MembershipChange::kBootstrap:
     case MembershipChange::kBind:
+    case MembershipChange::kReplace:
     case MembershipChange::CHANGE_NOT_SET:
       break;
   }

@@ -34,7 +34,7 @@ class MembershipApplier {
       : identity_(identity), pending_(pending), cluster_(cluster) {}
 
   // Encodes etcd's response to the change into `response` unless that is null; nothing for a
-  // bootstrap and a binding, which nobody asks for through the API.
+  // bootstrap, a binding and a replacement, which nobody asks for through the API.
   // Errors: kMemberExists, kPeerUrlExists, kMemberNotFound, kMemberNotLearner, kMemberBound,
   //         kUndecodable.
   absl::Status Apply(const raft::Entry& entry, std::string* response);
@@ -50,6 +50,7 @@ class MembershipApplier {
   absl::Status UpdatePeerUrls(const datum::membership::UpdatePeerUrls& update);
   absl::Status Promote(uint64_t id);
   absl::Status Bind(const datum::membership::Bind& bind);
+  absl::Status Replace(const datum::membership::Replace& replace);
   // Whether another member than `but` has one of the URLs of `member`.
   template <typename HasPeerUrls>
   bool PeerUrlTaken(const HasPeerUrls& member, uint64_t but) const;

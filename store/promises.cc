@@ -16,6 +16,7 @@ constexpr char kHardState[] = "hard_state";
 constexpr char kIdentity[] = "identity";
 constexpr char kBootCount[] = "boot_count";
 constexpr char kCurrentState[] = "current_state";
+constexpr char kConfiguration[] = "configuration";
 
 }  // namespace
 
@@ -42,6 +43,7 @@ absl::StatusOr<std::unique_ptr<Promises>> Promises::Load(std::unique_ptr<MetaSto
   datum::disk::Identity identity;
   RETURN_IF_ERROR(promises->LoadRecord(kIdentity, &identity, &found));
   if (found) promises->identity_ = identity;
+  RETURN_IF_ERROR(promises->LoadRecord(kConfiguration, &promises->configuration_, &found));
   datum::disk::BootCount boots;
   RETURN_IF_ERROR(promises->LoadRecord(kBootCount, &boots, &found));
   promises->boots_ = boots.boots();
@@ -67,6 +69,11 @@ void Promises::SaveHardState(const raft::HardState& hard_state) {
 void Promises::SaveIdentity(const datum::disk::Identity& identity) {
   meta_->PutDurably(kIdentity, identity.SerializeAsString());
   identity_ = identity;
+}
+
+void Promises::SaveConfiguration(const datum::disk::NewestConfiguration& configuration) {
+  meta_->PutDurably(kConfiguration, configuration.SerializeAsString());
+  configuration_ = configuration;
 }
 
 uint64_t Promises::CountBoot() {

@@ -3,7 +3,8 @@
 // promises.h: what this member has promised: term and votedFor, and who it is.
 //
 // Held in meta/ as proto/disk.proto. Each is durable before it is relied upon.
-// Threads: SaveHardState from the log thread; the rest at init.
+// Threads: SaveHardState from the log thread; SaveStateNumber from the apply thread; the rest at
+//          init, where it says nothing else.
 
 #pragma once
 
@@ -38,6 +39,10 @@ class Promises final : public raft::PromiseStore {
   // How often this directory was started before.
   uint64_t boots() const { return boots_; }
 
+  // A copy of the newest configuration applied. Threads: one.
+  const datum::disk::NewestConfiguration& configuration() const { return configuration_; }
+  void SaveConfiguration(const datum::disk::NewestConfiguration& configuration);
+
   // Which state-N directory holds the state; 1 for a new member.
   uint64_t state_number() const { return state_number_; }
   void SaveStateNumber(uint64_t number);
@@ -49,6 +54,7 @@ class Promises final : public raft::PromiseStore {
   const std::unique_ptr<MetaStore> meta_;
   raft::HardState hard_state_;
   std::optional<datum::disk::Identity> identity_;
+  datum::disk::NewestConfiguration configuration_;
   uint64_t boots_ = 0;
   uint64_t state_number_ = 1;
 };

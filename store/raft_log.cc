@@ -82,6 +82,7 @@ absl::Status RaftLog::Load(RaftLogContents* contents) {
   contents->last_index = map_.last().index;
   contents->term_runs = map_.TermRuns();
   contents->tail = std::move(recovery.tail);
+  contents->configurations = std::move(recovery.configurations);
   return absl::OkStatus();
 }
 

@@ -17,11 +17,13 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "raft/core/configuration.h"
 #include "raft/core/types.h"
 #include "raft/node/ports.h"
 #include "store/raft_log_map.h"
@@ -57,6 +59,8 @@ struct RaftLogContents {
   raft::Index last_index;
   // The entries behind RaftLogOptions::keep_after.
   std::vector<raft::EntryRef> tail;
+  // All configurations in the log, by the index of their entry, ascending.
+  std::vector<std::pair<raft::Index, raft::Configuration>> configurations;
   // Bytes of an unfinished write that were cut from the end.
   uint64_t torn_bytes = 0;
   // File, offset and what was wrong; the log was cut there, and what was cut lies beside it as

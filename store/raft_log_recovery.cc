@@ -195,7 +195,15 @@ bool RaftLogRecovery::ReadBatch(const Batch& batch, uint64_t offset) {
   }
   map.AddBatch(previous, entries, batch.header.padded_bytes());
   while (!tail.empty() && tail.back()->index > previous.index) tail.pop_back();
+  while (!configurations.empty() && configurations.back().first > previous.index) {
+    configurations.pop_back();
+  }
   for (EntryRef& entry : entries) {
+    if (entry->kind == raft::EntryKind::kConfiguration) {
+      if (const auto command = raft::DecodeConfigurationCommand(entry->command)) {
+        configurations.emplace_back(entry->index, command->configuration);
+      }
+    }
     if (entry->index > keep_after_) tail.push_back(std::move(entry));
   }
   return true;

@@ -23,6 +23,7 @@
 
 #include "absl/status/status.h"
 #include "base/file.h"
+#include "raft/core/configuration.h"
 #include "raft/core/types.h"
 #include "store/raft_log_format.h"
 #include "store/raft_log_map.h"
@@ -56,6 +57,7 @@ class RaftLogRecovery {
   // What is there, up to where the reading ended.
   RaftLogMap map;
   std::vector<raft::EntryRef> tail;
+  std::vector<std::pair<raft::Index, raft::Configuration>> configurations;
   uint64_t next_batch = 1;
   uint64_t next_sequence = 1;
 

@@ -31,6 +31,14 @@ class FakeReplica : public Replica {
     last_deadline = deadline;
     done(outcome);
   }
+  void ChangeConfiguration(std::string command, raft::Index based_on, base::TimePoint,
+                           raft::PublishDone done) override {
+    changes.push_back({command, based_on});
+    const PublishOutcome now = change_outcomes.empty() ? outcome : change_outcomes.front();
+    if (!change_outcomes.empty()) change_outcomes.erase(change_outcomes.begin());
+    done(now);
+  }
+  void TransferLeadership(raft::NodeId to) override { transferred_to = to; }
   void LocalRead(raft::ReadDone done) override { done(raft::ReadOutcome::kReady); }
   void ReadIndex(base::TimePoint, raft::ReadDone done) override {
     ++reads;
@@ -39,6 +47,9 @@ class FakeReplica : public Replica {
   raft::NodeStatus status() const override { return node; }
 
   std::vector<std::string> commands;
+  std::vector<std::pair<std::string, raft::Index>> changes;
+  std::vector<PublishOutcome> change_outcomes;
+  raft::NodeId transferred_to;
   base::TimePoint last_deadline;
   PublishOutcome outcome;
   raft::ReadOutcome read_outcome = raft::ReadOutcome::kReady;
@@ -61,12 +72,12 @@ class FakeState : public State {
     return absl::OkStatus();
   }
   int64_t revision() const override { return 5; }
-  std::vector<membershippb::Member> members() const override { return said; }
+  Membership membership() const override { return known; }
   std::vector<etcdserverpb::AlarmMember> alarms() const override { return raised; }
   int64_t size_bytes() const override { return 100; }
   int64_t size_in_use_bytes() const override { return 40; }
 
-  std::vector<membershippb::Member> said;
+  Membership known;
   std::vector<etcdserverpb::AlarmMember> raised;
 };
 
@@ -90,13 +101,31 @@ class ServicesTest : public testing::Test {
       : gate_(GateOptions{.cluster_id = 11, .member_id = 22, .max_request_bytes = 1000}, &replica_,
               &clock_),
         kv_(&gate_, &state_, 4),
-        maintenance_(&gate_, &state_, 1 << 20),
-        cluster_(&gate_, &state_, {{22, "a", {"http://h:1"}}, {33, "b", {"http://h:2"}}}) {
+        maintenance_(&gate_, &state_, &transfers_, 1 << 20),
+        changer_(&replica_, &state_, &clock_),
+        cluster_(&gate_, &state_, &changer_,
+                 {.strict_reconfig_check = true,
+                  .connections = {.self = 22,
+                                  .steady = [](uint64_t) { return true; },
+                                  .connected = [](uint64_t) { return true; }},
+                  .salt = [] { return uint64_t{1}; }}) {
+    AddMember(22, "a", "http://h:1");
+    AddMember(33, "b", "http://h:2");
+    AddMember(44, "c", "http://h:3");
+    state_.known.index = raft::Index(6);
+    replica_.node.self = raft::NodeId(22);
     replica_.node.leader = raft::NodeId(22);
     replica_.node.term = raft::Term(3);
     kv_.Register(&registry_);
     maintenance_.Register(&registry_);
     cluster_.Register(&registry_);
+  }
+
+  void AddMember(uint64_t id, const std::string& name, const std::string& url) {
+    Member& member = state_.known.members[id];
+    member.id = id;
+    member.name = name;
+    member.peer_urls = {url};
   }
 
   // Runs a method to its end; counts that it ends once.
@@ -123,7 +152,9 @@ class ServicesTest : public testing::Test {
   FakeCall call_;
   Gate gate_;
   KvService kv_;
+  Transfers transfers_;
   MaintenanceService maintenance_;
+  ConfigurationChanger changer_;
   ClusterService cluster_;
   rpc::Registry registry_;
 };
@@ -302,22 +333,111 @@ TEST_F(ServicesTest, StatusTellsHowTheMemberIsDoing) {
   EXPECT_EQ(status->errors(1), "memberID:22  alarm:NOSPACE");
 }
 
-TEST_F(ServicesTest, MemberListHasNamesOnlyOfThoseThatStarted) {
-  state_.said.resize(1);
-  state_.said[0].set_id(33);
-  state_.said[0].mutable_member_attributes()->set_name("b");
-  state_.said[0].mutable_member_attributes()->add_client_urls("http://h:3");
+TEST_F(ServicesTest, MemberListSaysWhatTheStateKnows) {
+  state_.known.members[33].client_urls = {"http://h:4"};
+  state_.known.members[44].is_learner = true;
   etcdserverpb::MemberListRequest request;
   request.set_linearizable(true);
   const auto list = Ask<etcdserverpb::MemberListResponse>("Cluster/MemberList", request);
   ASSERT_TRUE(list.ok()) << list.status();
   EXPECT_EQ(replica_.reads, 1);
   EXPECT_EQ(list->header().revision(), 0);
-  ASSERT_EQ(list->members_size(), 2);
-  EXPECT_EQ(list->members(0).name(), "");
+  ASSERT_EQ(list->members_size(), 3);
+  EXPECT_EQ(list->members(0).name(), "a");
   EXPECT_EQ(list->members(0).peerurls(0), "http://h:1");
-  EXPECT_EQ(list->members(1).name(), "b");
-  EXPECT_EQ(list->members(1).clienturls(0), "http://h:3");
+  EXPECT_EQ(list->members(1).clienturls(0), "http://h:4");
+  EXPECT_TRUE(list->members(2).islearner());
+}
+
+TEST_F(ServicesTest, AChangeThatCameTooLateIsPlannedAnew) {
+  etcdserverpb::MemberRemoveResponse answer;
+  answer.add_members()->set_id(22);
+  replica_.change_outcomes = {{PublishOutcome::Kind::kConfigurationChanged, {}},
+                              {PublishOutcome::Kind::kDropped, {}}};
+  replica_.outcome = {PublishOutcome::Kind::kApplied,
+                      {absl::OkStatus(), answer.SerializeAsString()}};
+  etcdserverpb::MemberRemoveRequest request;
+  request.set_id(33);
+  const auto removed = Ask<etcdserverpb::MemberRemoveResponse>("Cluster/MemberRemove", request);
+  ASSERT_TRUE(removed.ok()) << removed.status();
+  EXPECT_EQ(removed->members(0).id(), 22u);
+  EXPECT_EQ(replica_.changes.size(), 3u);
+  EXPECT_EQ(replica_.changes[0].second, raft::Index(6));
+  EXPECT_EQ(replica_.reads, 3) << "each from the newest membership";
+}
+
+TEST_F(ServicesTest, AChangeWhoseOutcomeIsNotKnownIsNotRepeated) {
+  replica_.outcome.kind = PublishOutcome::Kind::kUnknown;
+  etcdserverpb::MemberAddRequest request;
+  request.add_peerurls("http://h:9");
+  EXPECT_EQ(Ask<etcdserverpb::MemberAddResponse>("Cluster/MemberAdd", request).status(),
+            ErrorStatus(WireError::kTimeout));
+  EXPECT_EQ(replica_.changes.size(), 1u);
+  request.clear_peerurls();
+  EXPECT_EQ(Ask<etcdserverpb::MemberAddResponse>("Cluster/MemberAdd", request).status(),
+            ErrorStatus(WireError::kMemberBadUrls));
+  replica_.outcome.kind = PublishOutcome::Kind::kLearnerNotReady;
+  state_.known.members[44].is_learner = true;
+  etcdserverpb::MemberPromoteRequest promote;
+  promote.set_id(44);
+  EXPECT_EQ(Ask<etcdserverpb::MemberPromoteResponse>("Cluster/MemberPromote", promote).status(),
+            ErrorStatus(WireError::kLearnerNotReady));
+}
+
+TEST_F(ServicesTest, ALearnerAndALostStateServeNoWritesAndNoLinearizableReads) {
+  etcdserverpb::RangeRequest range;
+  range.set_key("k");
+  replica_.node.is_learner = true;
+  EXPECT_EQ(Ask<etcdserverpb::PutResponse>("KV/Put", PutOf("k")).status(),
+            ErrorStatus(WireError::kNotSupportedForLearner));
+  EXPECT_EQ(Ask<etcdserverpb::RangeResponse>("KV/Range", range).status(),
+            ErrorStatus(WireError::kNotSupportedForLearner));
+  range.set_serializable(true);
+  EXPECT_TRUE(Ask<etcdserverpb::RangeResponse>("KV/Range", range).ok());
+  replica_.node.state_lost = true;
+  EXPECT_EQ(Ask<etcdserverpb::RangeResponse>("KV/Range", range).status(),
+            ErrorStatus(WireError::kStateLost));
+  EXPECT_EQ(Ask<etcdserverpb::PutResponse>("KV/Put", PutOf("k")).status(),
+            ErrorStatus(WireError::kStateLost));
+  EXPECT_TRUE(absl::IsUnavailable(ErrorStatus(WireError::kStateLost)));
+}
+
+TEST_F(ServicesTest, MoveLeaderAsksTheLeaderForAVoter) {
+  const auto move = [&](uint64_t target) {
+    etcdserverpb::MoveLeaderRequest request;
+    request.set_targetid(target);
+    return Ask<etcdserverpb::MoveLeaderResponse>("Maintenance/MoveLeader", request).status();
+  };
+  EXPECT_TRUE(move(22).ok()) << "it leads already";
+  EXPECT_EQ(move(99), ErrorStatus(WireError::kBadLeaderTransferee));
+  state_.known.members[44].is_learner = true;
+  EXPECT_EQ(move(44), ErrorStatus(WireError::kBadLeaderTransferee));
+  EXPECT_EQ(replica_.transferred_to, raft::kNobody);
+  replica_.node.leader = raft::NodeId(33);
+  EXPECT_EQ(move(33), ErrorStatus(WireError::kNotLeader));
+}
+
+TEST(TransfersTest, AWishEndsWhenItIsFulfilledOrLate) {
+  Transfers transfers;
+  const base::TimePoint start{std::chrono::seconds(1)};
+  std::vector<absl::Status> ended;
+  const auto note = [&](absl::Status status) { ended.push_back(std::move(status)); };
+  raft::NodeStatus status;
+  status.leader = raft::NodeId(1);
+  transfers.Add(raft::NodeId(2), raft::NodeId(1), start + std::chrono::seconds(5), note);
+  transfers.Add(raft::kNobody, raft::NodeId(1), start + std::chrono::seconds(9), note);
+  transfers.Look(status, start);
+  EXPECT_TRUE(ended.empty());
+  transfers.Look(status, start + std::chrono::seconds(5));
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0], ErrorStatus(WireError::kTransferTimeout));
+  status.leader = raft::kNobody;
+  transfers.Look(status, start + std::chrono::seconds(6));
+  EXPECT_EQ(ended.size(), 1u) << "nobody leads yet";
+  status.leader = raft::NodeId(3);
+  transfers.Look(status, start + std::chrono::seconds(6));
+  ASSERT_EQ(ended.size(), 2u);
+  EXPECT_TRUE(ended[1].ok());
 }
 
 TEST(ErrorsTest, EveryRowHasItsTextAndOnlySureLossesMayBeRetried) {

@@ -19,14 +19,33 @@ class StorageTest : public testing::Test {
   }
 
   absl::StatusOr<std::unique_ptr<Storage>> Open() {
-    const auto cluster = ComputeInitialCluster(config_);
-    if (!cluster.ok()) return cluster.status();
-    return Storage::Open(config_, *cluster);
+    return Storage::Open(config_, [this](const std::string& uuid) -> absl::StatusOr<Introduced> {
+      const auto cluster = ComputeInitialCluster(config_);
+      if (!cluster.ok()) return cluster.status();
+      ++introductions_;
+      Introduced introduced;
+      introduced.cluster_id = cluster->cluster_id;
+      introduced.member_id = cluster->self;
+      introduced.hard_state = hard_state_;
+      for (const InitialMember& initial : cluster->members) {
+        if (joins_) break;
+        Member member;
+        member.id = initial.id;
+        member.name = initial.name;
+        member.peer_urls = initial.peer_urls;
+        member.data_dir_uuid = initial.id == cluster->self ? uuid : "";
+        introduced.founders.push_back(member);
+      }
+      return introduced;
+    });
   }
 
   std::string WhyNot() { return std::string(Open().status().message()); }
 
   Config config_;
+  bool joins_ = false;
+  raft::HardState hard_state_;
+  int introductions_ = 0;
 };
 
 TEST_F(StorageTest, ANewMemberBeginsEmptyAndIsItselfTheNextTime) {

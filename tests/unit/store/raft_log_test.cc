@@ -210,6 +210,25 @@ TEST_F(RaftLogTest, ReadsNoMoreThanTheBatchItWants) {
   EXPECT_LT(files_.bytes_read(), 11u << 20);
 }
 
+TEST_F(RaftLogTest, NamesTheConfigurationsInIt) {
+  const auto configuration = [](uint64_t term, uint64_t index, uint64_t voter) {
+    auto entry = std::make_shared<raft::Entry>(*MakeEntry(term, index, ""));
+    entry->kind = raft::EntryKind::kConfiguration;
+    entry->command =
+        raft::EncodeConfigurationCommand(raft::Configuration({raft::NodeId(voter)}), "payload");
+    return entry;
+  };
+  Open();
+  Append({configuration(1, 1, 1), MakeEntry(1, 2, "a"), configuration(1, 3, 3)});
+  Append({MakeEntry(1, 4, "b"), configuration(1, 5, 5)});
+  Append({MakeEntry(2, 4, "B")});
+  Open(4);
+  ASSERT_EQ(contents_.configurations.size(), 2u) << "the one at 5 was replaced";
+  EXPECT_EQ(contents_.configurations[0].first, Index(1));
+  EXPECT_EQ(contents_.configurations[1].first, Index(3));
+  EXPECT_EQ(contents_.configurations[1].second, raft::Configuration({raft::NodeId(3)}));
+}
+
 TEST_F(RaftLogTest, OneSyncABatch) {
   Open();
   Append({MakeEntry(1, 1, "a")});

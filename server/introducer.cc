@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/introducer.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <future>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+#include "glog/logging.h"
+#include "rpc/grpc_server.h"
+#include "rpc/grpc_unary.h"
+#include "rpc/typed.h"
+
+namespace server {
+namespace {
+
+using datum::peer::IntroduceRequest;
+using datum::peer::IntroduceResponse;
+
+constexpr base::Duration kRoundPause = std::chrono::milliseconds(100);
+// A leader may need so long to write down who this is.
+constexpr base::Duration kAnswerTimeout = std::chrono::seconds(6);
+constexpr base::Duration kLogPause = std::chrono::seconds(10);
+
+// Waits, on a condition that nobody fulfils.
+void Pause(base::Duration pause) {
+  std::mutex mutex;
+  std::condition_variable never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, pause, [] { return false; });
+}
+
+}  // namespace
+
+Introducer::Introducer(const Config& config, const InitialCluster& initial,
+                       std::string data_dir_uuid, const base::Clock* clock)
+    : config_(config), initial_(initial), uuid_(std::move(data_dir_uuid)), clock_(clock) {}
+
+std::vector<std::string> Introducer::Others() const {
+  std::vector<std::string> others;
+  for (const InitialMember& member : initial_.members) {
+    if (member.id == initial_.self) continue;
+    for (const std::string& url : member.peer_urls) {
+      const auto parsed = ParseUrl(url);
+      if (parsed.ok()) others.push_back(parsed->Address());
+    }
+  }
+  return others;
+}
+
+IntroduceRequest Introducer::Request() const {
+  IntroduceRequest request;
+  // The flags of one that joins name members that the cluster did not begin with.
+  if (config_.initial_cluster_state == "new") request.set_cluster_id(initial_.cluster_id);
+  request.set_name(config_.name);
+  for (const std::string& url : config_.initial_advertise_peer_urls) request.add_peer_urls(url);
+  request.set_data_dir_uuid(uuid_);
+  request.set_cluster_token(config_.initial_cluster_token);
+  return request;
+}
+
+std::vector<Introducer::Answered> Introducer::Ask(const std::vector<std::string>& others) const {
+  const std::string request = Request().SerializeAsString();
+  std::vector<std::future<absl::StatusOr<std::string>>> calls;
+  for (const std::string& address : others) {
+    auto promise = std::make_shared<std::promise<absl::StatusOr<std::string>>>();
+    calls.push_back(promise->get_future());
+    rpc::CallUnary(
+        {address, kIntroduceMethod, kAnswerTimeout}, request,
+        [promise](absl::StatusOr<std::string> answer) { promise->set_value(std::move(answer)); });
+  }
+  std::vector<Answered> answers;
+  for (size_t i = 0; i < others.size(); ++i) {
+    const absl::StatusOr<std::string> bytes = calls[i].get();
+    if (bytes.ok()) {
+      answers.push_back({others[i], rpc::Decode<IntroduceResponse>(*bytes)});
+    } else {
+      answers.push_back({others[i], bytes.status()});
+    }
+  }
+  return answers;
+}
+
+IntroduceResponse Introducer::Answer(const IntroduceRequest& request) const {
+  IntroduceResponse response;
+  response.set_state(IntroduceResponse::FOUNDING);
+  response.set_data_dir_uuid(uuid_);
+  response.set_answerer(initial_.self);
+  // One that joins founds nothing: it has no cluster to agree about.
+  if (config_.initial_cluster_state == "new") response.set_cluster_id(initial_.cluster_id);
+  if (request.cluster_id() != 0 && request.cluster_id() != initial_.cluster_id) {
+    response.set_outcome(IntroduceResponse::REFUSED);
+    response.set_why(absl::StrCat("the flags of ", config_.name,
+                                  " are those of another cluster: compare --initial-cluster and "
+                                  "--initial-cluster-token"));
+  }
+  return response;
+}
+
+Introduced Introducer::Found(const std::vector<IntroduceResponse>& answers) const {
+  Introduced introduced;
+  introduced.cluster_id = initial_.cluster_id;
+  introduced.member_id = initial_.self;
+  for (const InitialMember& initial : initial_.members) {
+    Member member;
+    member.id = initial.id;
+    member.name = initial.name;
+    member.peer_urls = initial.peer_urls;
+    if (initial.id == initial_.self) member.data_dir_uuid = uuid_;
+    for (const IntroduceResponse& answer : answers) {
+      if (answer.answerer() == initial.id) member.data_dir_uuid = answer.data_dir_uuid();
+    }
+    introduced.founders.push_back(member);
+    introduced.known[initial.id] = {initial.name, initial.peer_urls};
+  }
+  return introduced;
+}
+
+// What its forgotten self may have voted in the leader's term and before is past: in that term it
+// has voted for the leader.
+Introduced Introducer::Join(const IntroduceResponse& answer) const {
+  Introduced introduced;
+  introduced.cluster_id = answer.cluster_id();
+  introduced.member_id = answer.member_id();
+  introduced.hard_state.current_term = raft::Term(answer.term());
+  introduced.hard_state.voted_for = raft::NodeId(answer.leader());
+  for (const auto& member : answer.members()) {
+    introduced.known[member.id()] = {member.name(),
+                                     {member.peer_urls().begin(), member.peer_urls().end()}};
+  }
+  return introduced;
+}
+
+void Introducer::LogWaiting(const StartDecision& decision, const std::vector<Answered>& answers) {
+  if (clock_->Now() < log_due_) return;
+  log_due_ = clock_->Now() + kLogPause;
+  std::vector<std::string> lines;
+  for (const Answered& answered : answers) {
+    lines.push_back(absl::StrCat(
+        answered.address, ": ",
+        !answered.response.ok() ? std::string(answered.response.status().message())
+        : !answered.response->why().empty()
+            ? answered.response->why()
+            : (answered.response->state() == IntroduceResponse::FOUNDING ? "starts too"
+                                                                         : "undecided")));
+  }
+  LOG(WARNING) << config_.name << " has an empty data directory and waits until "
+               << (config_.initial_cluster_state == "new"
+                       ? "a quorum of the initial members is there, or a cluster that lives says "
+                         "who it is"
+                       : "the cluster that it joins says who it is")
+               << ". " << absl::StrJoin(lines, "; ");
+}
+
+absl::StatusOr<Introduced> Introducer::Run(const std::function<bool()>& stop_asked) {
+  const std::vector<std::string> others = Others();
+  const bool may_found = config_.initial_cluster_state == "new";
+  if (others.empty()) {
+    if (may_found) return Found({});
+    return absl::FailedPreconditionError(
+        "--initial-cluster-state: 'existing' needs the other members in --initial-cluster");
+  }
+  rpc::Registry registry;
+  registry.AddUnary(kIntroduceMethod, rpc::TypedUnary<IntroduceRequest>(
+                                          [this](const rpc::Call&, const IntroduceRequest& request,
+                                                 const rpc::UnaryDone& done) {
+                                            rpc::Reply(done, absl::OkStatus(), Answer(request));
+                                          }));
+  rpc::GrpcServerOptions options;
+  for (const std::string& url : config_.listen_peer_urls) {
+    ASSIGN_OR_RETURN(const HostPort parsed, ParseUrl(url));
+    options.addresses.push_back(parsed.Address());
+  }
+  ASSIGN_OR_RETURN(const auto server, rpc::GrpcServer::Start(options, &registry, clock_));
+  for (;;) {
+    const std::vector<Answered> answered = Ask(others);
+    std::vector<IntroduceResponse> answers;
+    for (const Answered& answer : answered) {
+      if (answer.response.ok()) answers.push_back(*answer.response);
+    }
+    const StartDecision decision = DecideStart(may_found, initial_, answers);
+    if (decision.kind == StartDecision::Kind::kFound) return Found(answers);
+    if (decision.kind == StartDecision::Kind::kJoin) return Join(decision.answer);
+    LogWaiting(decision, answered);
+    if (stop_asked()) return absl::CancelledError("ended while waiting for the other members");
+    Pause(kRoundPause);
+  }
+}
+
+}  // namespace server

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/introduction.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/sha1.h"
+
+namespace server {
+namespace {
+
+using datum::peer::IntroduceRequest;
+using datum::peer::IntroduceResponse;
+
+std::string Hex(uint64_t id) { return absl::StrCat(absl::Hex(id)); }
+
+uint64_t ReplacementId(std::vector<std::string> peer_urls, uint64_t cluster_id,
+                       const std::string& uuid, bool of_learner) {
+  std::sort(peer_urls.begin(), peer_urls.end());
+  const auto digest = base::Sha1(absl::StrCat(absl::StrJoin(peer_urls, ""), Hex(cluster_id), uuid,
+                                              of_learner ? "learner" : "voter"));
+  uint64_t id = 0;
+  for (size_t i = 0; i < 8; ++i) id = id << 8 | digest[i];
+  return id;
+}
+
+std::string HowToReplace(const Member& member) {
+  return absl::StrCat("etcdctl member remove ", Hex(member.id), " && etcdctl member add ",
+                      member.name, " --peer-urls=", absl::StrJoin(member.peer_urls, ","),
+                      ", then start with --initial-cluster-state=existing");
+}
+
+LeaderDecision Refuse(std::string why) {
+  LeaderDecision decision;
+  decision.why = std::move(why);
+  return decision;
+}
+
+// More than half of the voters besides `id` are connected.
+bool OthersHealthy(const LeaderView& view, uint64_t id) {
+  size_t others = 0;
+  size_t connected = 0;
+  for (const auto& [other, member] : view.membership.members) {
+    if (other == id || member.is_learner) continue;
+    ++others;
+    connected += view.connected(other) ? 1 : 0;
+  }
+  return connected > others / 2;
+}
+
+LeaderDecision DecideReplacement(const LeaderView& view, const Member& lost,
+                                 const IntroduceRequest& request) {
+  const std::string what = absl::StrCat("member ", Hex(lost.id), " (", lost.name,
+                                        ") belongs to another data directory than the one that "
+                                        "starts under its name");
+  if (!view.replaces) {
+    return Refuse(absl::StrCat(what,
+                               ", and --replace-wiped-members is off. If that directory is "
+                               "lost for good: ",
+                               HowToReplace(lost)));
+  }
+  if (view.connected(lost.id)) {
+    return Refuse(absl::StrCat(what, ", and the member is running there"));
+  }
+  if (!OthersHealthy(view, lost.id)) {
+    return Refuse(absl::StrCat(what,
+                               "; it is replaced once a quorum of the others is healthy. By "
+                               "hand: ",
+                               HowToReplace(lost)));
+  }
+  LeaderDecision decision;
+  decision.kind = LeaderDecision::Kind::kReplace;
+  decision.member_id = lost.id;
+  decision.by.peer_urls = lost.peer_urls;
+  decision.by.name = lost.name;
+  decision.by.is_learner = true;
+  decision.by.data_dir_uuid = request.data_dir_uuid();
+  decision.by.id =
+      ReplacementId(lost.peer_urls, view.cluster_id, request.data_dir_uuid(), lost.is_learner);
+  return decision;
+}
+
+}  // namespace
+
+StartDecision DecideStart(bool may_found, const InitialCluster& initial,
+                          const std::vector<IntroduceResponse>& answers) {
+  StartDecision decision;
+  std::set<uint64_t> founding = {initial.self};
+  bool somebody_lives = false;
+  for (const IntroduceResponse& answer : answers) {
+    const bool bound = answer.outcome() == IntroduceResponse::BOUND ||
+                       answer.outcome() == IntroduceResponse::REPLACED;
+    if (bound) {
+      decision.kind = StartDecision::Kind::kJoin;
+      decision.answer = answer;
+      return decision;
+    }
+    if (!answer.why().empty()) decision.why = answer.why();
+    if (answer.state() == IntroduceResponse::LIVING) {
+      somebody_lives = true;
+    } else if (answer.cluster_id() == initial.cluster_id &&
+               answer.outcome() != IntroduceResponse::REFUSED) {
+      founding.insert(answer.answerer());
+    }
+  }
+  size_t initial_founders = 0;
+  for (const InitialMember& member : initial.members) initial_founders += founding.count(member.id);
+  if (may_found && !somebody_lives && initial_founders > initial.members.size() / 2) {
+    decision.kind = StartDecision::Kind::kFound;
+  }
+  return decision;
+}
+
+LeaderDecision DecideIntroduction(const LeaderView& view, const IntroduceRequest& request) {
+  if (request.cluster_id() != 0 && request.cluster_id() != view.cluster_id) {
+    return Refuse(absl::StrCat("this is cluster ", Hex(view.cluster_id), ", but the flags of ",
+                               request.name(), " are those of cluster ",
+                               Hex(request.cluster_id())));
+  }
+  if (request.cluster_token() != view.cluster_token) {
+    return Refuse(absl::StrCat("the cluster's --initial-cluster-token is not '",
+                               request.cluster_token(), "'"));
+  }
+  const std::vector<std::string> urls(request.peer_urls().begin(), request.peer_urls().end());
+  const Member* member = view.membership.FindByUrls(urls);
+  if (member == nullptr || (member->started() && member->name != request.name())) {
+    return Refuse(absl::StrCat("no member of cluster ", Hex(view.cluster_id), " is called ",
+                               request.name(), " at ", absl::StrJoin(urls, ","),
+                               "; to add it: etcdctl member add ", request.name(),
+                               " --peer-urls=", absl::StrJoin(urls, ",")));
+  }
+  if (!member->data_dir_uuid.empty() && member->data_dir_uuid != request.data_dir_uuid()) {
+    return DecideReplacement(view, *member, request);
+  }
+  LeaderDecision decision;
+  decision.kind = member->data_dir_uuid.empty() ? LeaderDecision::Kind::kBind
+                                                : LeaderDecision::Kind::kAlreadyBound;
+  decision.member_id = member->id;
+  return decision;
+}
+
+bool IsReplacement(const Member& member, uint64_t cluster_id) {
+  return member.is_learner &&
+         member.id == ReplacementId(member.peer_urls, cluster_id, member.data_dir_uuid, false);
+}
+
+}  // namespace server

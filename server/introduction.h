@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// introduction.h: who a data directory is, decided. Pure: the calls are made elsewhere
+// (introducer.h, introduce_service.h).
+//
+// A member that starts with an empty directory has no memory of what it may have promised under
+// its name, so it never says by itself who it is. It founds a cluster only with a quorum of the
+// initial members that have promised nothing either; a cluster that lives decides about it by its
+// log.
+
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "proto/peer.pb.h"
+#include "server/config.h"
+#include "server/membership.h"
+
+namespace server {
+
+// What who starts makes of the answers of one round.
+struct StartDecision {
+  enum class Kind { kWait, kFound, kJoin };
+  Kind kind = Kind::kWait;
+  // kJoin: the answer that decided.
+  datum::peer::IntroduceResponse answer;
+  // kWait: what would help; empty if nothing is known.
+  std::string why;
+};
+
+// `may_found`: --initial-cluster-state is new. `initial`: the cluster as the flags say it; its
+// `self` counts as one that has promised nothing.
+StartDecision DecideStart(bool may_found, const InitialCluster& initial,
+                          const std::vector<datum::peer::IntroduceResponse>& answers);
+
+// What the leader makes of a request.
+struct LeaderDecision {
+  enum class Kind { kAlreadyBound, kBind, kReplace, kRefuse };
+  Kind kind = Kind::kRefuse;
+  // Of the member that is known under these URLs.
+  uint64_t member_id = 0;
+  // kReplace: the new member.
+  Member by;
+  // kRefuse.
+  std::string why;
+};
+
+struct LeaderView {
+  uint64_t cluster_id = 0;
+  std::string cluster_token;
+  Membership membership;
+  // --replace-wiped-members.
+  bool replaces = true;
+  std::function<bool(uint64_t id)> connected;
+};
+
+LeaderDecision DecideIntroduction(const LeaderView& view,
+                                  const datum::peer::IntroduceRequest& request);
+
+// Whether this learner stands in the place of a voter whose directory was lost, and is to vote
+// again once it has caught up: its id says so.
+bool IsReplacement(const Member& member, uint64_t cluster_id);
+
+}  // namespace server

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/upkeep.h"
+
+#include <algorithm>
+
+#include "glog/logging.h"
+#include "proto/etcd/raft_internal.pb.h"
+
+namespace server {
+namespace {
+
+// Changes that one step of the background compaction looks at.
+constexpr size_t kCompactStepRecords = 2000;
+constexpr base::Duration kPause = std::chrono::milliseconds(100);
+constexpr base::Duration kLookInterval = std::chrono::milliseconds(500);
+
+}  // namespace
+
+Upkeep::Upkeep(const Config& config, Storage* storage, raft::Node* node, const State* state)
+    : self_(storage->identity().member_id()),
+      request_timeout_(config.RequestTimeout()),
+      storage_(storage),
+      node_(node),
+      state_(state),
+      space_({.directory = storage->directory->path(), .min_free_bytes = config.min_free_bytes},
+             [path = storage->directory->path()] { return ReadDiskSpace(path); }) {}
+
+base::Duration Upkeep::Once(base::TimePoint now) {
+  const absl::Status spare = storage_->log->PrepareSegment();
+  LOG_IF(WARNING, !spare.ok()) << "no log segment could be made ahead: " << spare;
+  // A lost state has nothing to be kept up.
+  if (storage_->machine->lost()) return kPause;
+  const auto more = storage_->machine->CompactStep(kCompactStepRecords);
+  LOG_IF(ERROR, !more.ok()) << "compaction in the background: " << more.status();
+  storage_->machine->FlushIfDue(now);
+  if (now >= look_due_) {
+    look_due_ = now + kLookInterval;
+    ReleaseLog();
+    WatchSpace(now);
+  }
+  return more.ok() && *more ? base::Duration::zero() : kPause;
+}
+
+void Upkeep::ReleaseLog() {
+  const auto flushed = storage_->machine->persisted_applied();
+  if (!flushed.ok() || flushed->index <= released_) return;
+  released_ = flushed->index;
+  node_->Report(raft::StateFlushed{released_});
+}
+
+bool Upkeep::AlarmIsRaised() const {
+  const auto alarms = state_->alarms();
+  return std::any_of(alarms.begin(), alarms.end(), [this](const etcdserverpb::AlarmMember& alarm) {
+    return alarm.memberid() == self_ && alarm.alarm() == etcdserverpb::NOSPACE;
+  });
+}
+
+void Upkeep::WatchSpace(base::TimePoint now) {
+  const bool was_low = space_.low();
+  const absl::Status looked = space_.Look();
+  LOG_IF(WARNING, !looked.ok()) << looked;
+  const bool raised = AlarmIsRaised();
+  if (space_.low() && !was_low) node_->TransferLeadership(raft::kNobody);
+  if (space_.low() && !raised) {
+    PublishAlarm(true, now);
+  } else if (!space_.low() && raised && space_.alarm_is_ours()) {
+    PublishAlarm(false, now);
+  } else if (!space_.low() && !raised) {
+    space_.AlarmCleared();
+  }
+}
+
+// Until it is seen in the state it is said again; twice says the same.
+void Upkeep::PublishAlarm(bool active, base::TimePoint now) {
+  etcdserverpb::InternalRaftRequest request;
+  auto* alarm = request.mutable_alarm();
+  alarm->set_action(active ? etcdserverpb::AlarmRequest::ACTIVATE
+                           : etcdserverpb::AlarmRequest::DEACTIVATE);
+  alarm->set_memberid(self_);
+  alarm->set_alarm(etcdserverpb::NOSPACE);
+  node_->Publish(request.SerializeAsString(), now + request_timeout_,
+                 [](const raft::PublishOutcome&) {});
+}
+
+}  // namespace server

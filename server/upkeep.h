@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// upkeep.h: what must be done now and then, off every path: compaction, flushes, the next log
+// segment, the log that a flush made superfluous, and a look at how full the disk is.
+//
+// Threads: one, which may wait for the disk.
+
+#pragma once
+
+#include <cstdint>
+
+#include "base/time.h"
+#include "raft/node/node.h"
+#include "server/config.h"
+#include "server/parts.h"
+#include "server/space_watch.h"
+#include "server/storage.h"
+
+namespace server {
+
+class Upkeep {
+ public:
+  // All must outlive it.
+  Upkeep(const Config& config, Storage* storage, raft::Node* node, const State* state);
+
+  // One round. Returns how long the next one may wait.
+  base::Duration Once(base::TimePoint now);
+
+ private:
+  void ReleaseLog();
+  void WatchSpace(base::TimePoint now);
+  // Tells the cluster that this member's disk is full, or no more.
+  void PublishAlarm(bool active, base::TimePoint now);
+  bool AlarmIsRaised() const;
+
+  const uint64_t self_;
+  const base::Duration request_timeout_;
+  Storage* const storage_;
+  raft::Node* const node_;
+  const State* const state_;
+  SpaceWatch space_;
+  base::TimePoint look_due_;
+  raft::Index released_;
+};
+
+}  // namespace server

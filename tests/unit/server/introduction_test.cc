@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/introduction.h"
+
+#include "gtest/gtest.h"
+
+namespace server {
+namespace {
+
+using datum::peer::IntroduceRequest;
+using datum::peer::IntroduceResponse;
+using StartKind = StartDecision::Kind;
+using LeaderKind = LeaderDecision::Kind;
+
+const InitialCluster kInitial = {.cluster_id = 9,
+                                 .self = 1,
+                                 .members = {{1, "a", {"http://h:1"}},
+                                             {2, "b", {"http://h:2"}},
+                                             {3, "c", {"http://h:3"}}}};
+
+IntroduceResponse Founding(uint64_t id, uint64_t cluster_id = 9) {
+  IntroduceResponse answer;
+  answer.set_state(IntroduceResponse::FOUNDING);
+  answer.set_answerer(id);
+  answer.set_cluster_id(cluster_id);
+  return answer;
+}
+
+IntroduceResponse Living(IntroduceResponse::Outcome outcome) {
+  IntroduceResponse answer;
+  answer.set_state(IntroduceResponse::LIVING);
+  answer.set_outcome(outcome);
+  answer.set_why("because");
+  return answer;
+}
+
+TEST(IntroductionTest, AQuorumThatHasPromisedNothingFounds) {
+  EXPECT_EQ(DecideStart(true, kInitial, {}).kind, StartKind::kWait);
+  EXPECT_EQ(DecideStart(true, kInitial, {Founding(2)}).kind, StartKind::kFound);
+  EXPECT_EQ(DecideStart(true, kInitial, {Founding(1)}).kind, StartKind::kWait) << "itself, again";
+  EXPECT_EQ(DecideStart(true, kInitial, {Founding(7)}).kind, StartKind::kWait) << "a stranger";
+  EXPECT_EQ(DecideStart(true, kInitial, {Founding(2, 8)}).kind, StartKind::kWait)
+      << "of another cluster";
+  EXPECT_EQ(DecideStart(false, kInitial, {Founding(2), Founding(3)}).kind, StartKind::kWait)
+      << "who joins founds nothing";
+}
+
+TEST(IntroductionTest, BesideALivingClusterNoneIsFounded) {
+  const auto answers = {Founding(2), Living(IntroduceResponse::UNDECIDED)};
+  EXPECT_EQ(DecideStart(true, kInitial, answers).kind, StartKind::kWait);
+  EXPECT_EQ(DecideStart(true, kInitial, answers).why, "because");
+  EXPECT_EQ(DecideStart(true, kInitial, {Founding(2), Living(IntroduceResponse::REFUSED)}).kind,
+            StartKind::kWait);
+  EXPECT_EQ(DecideStart(true, kInitial, {Founding(2), Living(IntroduceResponse::BOUND)}).kind,
+            StartKind::kJoin);
+  EXPECT_EQ(DecideStart(false, kInitial, {Living(IntroduceResponse::REPLACED)}).kind,
+            StartKind::kJoin);
+}
+
+class LeaderTest : public testing::Test {
+ protected:
+  LeaderTest() {
+    view_.cluster_id = 9;
+    view_.cluster_token = "token";
+    for (uint64_t id : {1, 2, 3}) {
+      Member& member = view_.membership.members[id];
+      member.id = id;
+      member.name = std::string(1, static_cast<char>('a' + id - 1));
+      member.peer_urls = {"http://h:" + std::to_string(id)};
+      member.data_dir_uuid = "uuid" + std::to_string(id);
+    }
+    view_.connected = [this](uint64_t id) { return down_.count(id) == 0; };
+    down_ = {3};
+    request_.set_cluster_id(9);
+    request_.set_cluster_token("token");
+    request_.set_name("c");
+    request_.add_peer_urls("http://h:3");
+    request_.set_data_dir_uuid("new");
+  }
+
+  LeaderDecision Decide() { return DecideIntroduction(view_, request_); }
+
+  LeaderView view_;
+  std::set<uint64_t> down_;
+  IntroduceRequest request_;
+};
+
+TEST_F(LeaderTest, AMemberWithoutADirectoryIsBound) {
+  view_.membership.members[3].data_dir_uuid.clear();
+  EXPECT_EQ(Decide().kind, LeaderKind::kBind);
+  EXPECT_EQ(Decide().member_id, 3u);
+  view_.membership.members[3].name.clear();
+  request_.set_name("any");
+  EXPECT_EQ(Decide().kind, LeaderKind::kBind) << "it was added and never started";
+}
+
+TEST_F(LeaderTest, TheSameDirectoryIsTheSameMember) {
+  request_.set_data_dir_uuid("uuid3");
+  EXPECT_EQ(Decide().kind, LeaderKind::kAlreadyBound);
+}
+
+TEST_F(LeaderTest, AWipedMemberIsReplacedByALearnerThatVotesLater) {
+  const LeaderDecision decision = Decide();
+  ASSERT_EQ(decision.kind, LeaderKind::kReplace) << decision.why;
+  EXPECT_EQ(decision.member_id, 3u);
+  EXPECT_NE(decision.by.id, 3u);
+  EXPECT_TRUE(decision.by.is_learner);
+  EXPECT_EQ(decision.by.data_dir_uuid, "new");
+  EXPECT_TRUE(IsReplacement(decision.by, 9));
+  Member promoted = decision.by;
+  promoted.is_learner = false;
+  EXPECT_FALSE(IsReplacement(promoted, 9));
+}
+
+TEST_F(LeaderTest, ALearnerThatWasWipedLearnsOn) {
+  view_.membership.members[3].is_learner = true;
+  const LeaderDecision decision = Decide();
+  ASSERT_EQ(decision.kind, LeaderKind::kReplace) << decision.why;
+  EXPECT_FALSE(IsReplacement(decision.by, 9));
+}
+
+TEST_F(LeaderTest, NobodyIsReplacedWhileHeRunsOrWithoutAQuorumOrWithTheFlagOff) {
+  view_.replaces = false;
+  EXPECT_EQ(Decide().kind, LeaderKind::kRefuse);
+  EXPECT_NE(Decide().why.find("etcdctl member remove 3 && etcdctl member add c "
+                              "--peer-urls=http://h:3"),
+            std::string::npos)
+      << Decide().why;
+  view_.replaces = true;
+  down_ = {2, 3};
+  EXPECT_EQ(Decide().kind, LeaderKind::kRefuse);
+  down_ = {};
+  EXPECT_EQ(Decide().kind, LeaderKind::kRefuse) << "it is connected";
+}
+
+TEST_F(LeaderTest, AStrangerIsToldHowToJoin) {
+  request_.set_name("d");
+  EXPECT_EQ(Decide().kind, LeaderKind::kRefuse) << "another name at a member's URL";
+  request_.clear_peer_urls();
+  request_.add_peer_urls("http://h:4");
+  EXPECT_NE(Decide().why.find("etcdctl member add d --peer-urls=http://h:4"), std::string::npos);
+}
+
+TEST_F(LeaderTest, AnotherClustersFlagsAreRefused) {
+  request_.set_cluster_id(8);
+  EXPECT_EQ(Decide().kind, LeaderKind::kRefuse);
+  request_.set_cluster_id(0);
+  EXPECT_EQ(Decide().kind, LeaderKind::kReplace) << "who joins cannot say the cluster's id";
+  request_.set_cluster_token("another");
+  EXPECT_EQ(Decide().kind, LeaderKind::kRefuse);
+}
+
+}  // namespace
+}  // namespace server
