@@ -147,7 +147,8 @@ void FaultInjector::StartAfter(base::Duration delay, SimNode* node) {
 
 // In every configuration that anybody has, committed or not: it may yet decide.
 bool FaultInjector::MayDamage(const SimNode* node) const {
-  if (operator_->busy()) return false;
+  // One wound a member at a time, so that it is known when it is whole again.
+  if (operator_->busy() || node->damaged()) return false;
   const auto is_whole = [this, node](raft::NodeId voter) {
     for (const auto& other : *nodes_) {
       if (other->id() == voter) return other.get() != node && !other->damaged();
