@@ -35,8 +35,8 @@ struct Config {
   // A member that starts without its data directory is taken in again, as a new one.
   bool replace_wiped_members = true;
 
-  base::Duration heartbeat_interval = std::chrono::milliseconds(100);
-  base::Duration election_timeout = std::chrono::milliseconds(1000);
+  base::Duration heartbeat_interval = std::chrono::milliseconds(50);
+  base::Duration election_timeout = std::chrono::milliseconds(400);
 
   uint64_t quota_backend_bytes = uint64_t{2} << 30;
   uint64_t max_request_bytes = 1'572'864;

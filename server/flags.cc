@@ -115,9 +115,9 @@ std::vector<Flag> MemberFlags() {
       {"listen-peer-urls", kGroup, "URLs", "http://127.0.0.1:2380",
        "Where to listen for the other members.", Effect::kServed,
        SetUrls(&Config::listen_peer_urls)},
-      {"heartbeat-interval", kGroup, "ms", "100", "Between two heartbeats of the leader.",
+      {"heartbeat-interval", kGroup, "ms", "50", "Between two heartbeats of the leader.",
        Effect::kServed, SetMilliseconds(&Config::heartbeat_interval)},
-      {"election-timeout", kGroup, "ms", "1000",
+      {"election-timeout", kGroup, "ms", "400",
        "Without a heartbeat for one to two of these, an election begins.", Effect::kServed,
        SetMilliseconds(&Config::election_timeout)},
   };

@@ -74,7 +74,7 @@ TEST(FlagsTest, HelpAndVersion) {
   EXPECT_EQ(Parse({"--version"})->action, CommandLine::Action::kVersion);
   EXPECT_EQ(Parse({"--help", "--nonsense"})->action, CommandLine::Action::kHelp);
   EXPECT_EQ(VersionText().substr(0, 20), "etcd Version: 3.7.1\n");
-  EXPECT_NE(HelpText().find("--heartbeat-interval <ms>  (default: 100)"), std::string::npos);
+  EXPECT_NE(HelpText().find("--heartbeat-interval <ms>  (default: 50)"), std::string::npos);
 }
 
 }  // namespace
