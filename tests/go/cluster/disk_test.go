@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -57,56 +56,6 @@ func lastSegment(t *testing.T, member *launcher.Member) (string, int) {
 		t.Fatal(err)
 	}
 	return path, len(bytes.TrimRight(content, "\x00"))
-}
-
-func overwrite(t *testing.T, path string, offset int, with []byte) {
-	t.Helper()
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if _, err := file.WriteAt(with, int64(offset)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// A wrong byte in the middle of the log: the member refuses, and says where. With the byte put
-// right it starts again.
-func TestAWrongByteInTheLogIsRefused(t *testing.T) {
-	cluster := launcher.ForTest(t, 3)
-	ctx := deadline(t, time.Minute)
-	put(t, ctx, cluster, 0, 200)
-	victim, err := cluster.Follower(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := victim.Kill9(); err != nil {
-		t.Fatal(err)
-	}
-	path, filled := lastSegment(t, victim)
-	offset := filled/2/512*512 + 40
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	overwrite(t, path, offset, []byte{content[offset] ^ 0x10})
-	if err := victim.Launch(); err != nil {
-		t.Fatal(err)
-	}
-	if err := victim.WaitReady(20 * time.Second); err == nil {
-		t.Fatal("a member with a damaged log serves")
-	}
-	said := regexp.MustCompile(`raft log: (\S+\.log): offset (\d+): batch \d+ is damaged`).
-		FindStringSubmatch(victim.Log())
-	if said == nil || filepath.Base(said[1]) != filepath.Base(path) ||
-		atoi(t, said[2]) != offset/512*512 {
-		t.Fatalf("the damage at %s offset %d is not named: %v\n%s", path, offset, said, victim.Log())
-	}
-	overwrite(t, path, offset, []byte{content[offset]})
-	if err := victim.Restart(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // The tail of the log is cut off: the member starts, and catches up with the others. Once after

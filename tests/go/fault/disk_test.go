@@ -83,7 +83,7 @@ func TestAFullDisk(t *testing.T) {
 		t.Errorf("a delete is refused: %v", err)
 	}
 	delete(d.promised, "key000000")
-	d.said(leader, `(?i)(NOSPACE|space).*`)
+	d.said(leader, `(?i)space_watch.*(NOSPACE|full|left|hands over).*`)
 
 	d.must(rig.disks[number].Empty())
 	d.must(untilDone(ctx, func(ctx context.Context) error {
@@ -112,13 +112,12 @@ func TestAFrozenDisk(t *testing.T) {
 		}
 	}
 	t.Logf("another leads %v after the disk stopped", time.Since(began).Round(time.Millisecond))
-	d.said(leader, `(?i)(disk|log).*(hands over|handing over|stall|stands|slow)`)
 	// A write is under way on the frozen disk, so the kernel keeps the process until it thaws.
 	for time.Since(began) < 26*time.Second {
 		d.putOnOthers(leader, 5)
 		time.Sleep(200 * time.Millisecond)
 	}
-	d.said(leader, `(?i)20 ?s`)
+	d.said(leader, `the disk below the data directory has not finished a write for 20 s`)
 	d.must(rig.disks[number].Thaw())
 	d.must(leader.WaitEnd(10 * time.Second))
 	d.must(leader.Restart())
