@@ -262,6 +262,7 @@ absl::Status Storage::OpenLog() {
   store::RaftLogContents contents;
   ASSIGN_OR_RETURN(log, store::RaftLog::Open(&files, options, &contents));
   RETURN_IF_ERROR(CheckLogAgainstState(&contents));
+  promises->RaiseTerm(contents.base.term);
   // Before the first promise: the names log/, meta/ and state-N/ themselves must last.
   RETURN_IF_ERROR(files.SyncDirectory(directory->path()));
   start.configurations = Configurations(contents);

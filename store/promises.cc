@@ -66,6 +66,10 @@ void Promises::SaveHardState(const raft::HardState& hard_state) {
   hard_state_ = hard_state;
 }
 
+void Promises::RaiseTerm(raft::Term term) {
+  if (term > hard_state_.current_term) SaveHardState({term, std::nullopt, hard_state_.doubtful});
+}
+
 void Promises::SaveIdentity(const datum::disk::Identity& identity) {
   meta_->PutDurably(kIdentity, identity.SerializeAsString());
   identity_ = identity;

@@ -28,6 +28,9 @@ class Promises final : public raft::PromiseStore {
   // As loaded, or as saved last. Term 0 and no vote for a new member.
   const raft::HardState& hard_state() const { return hard_state_; }
   void SaveHardState(const raft::HardState& hard_state) override;
+  // Enters `term`, without a vote, if a later one is not known. A snapshot may have brought a state
+  // of a term that this member had not written yet when it ended.
+  void RaiseTerm(raft::Term term);
 
   // Nothing until SaveIdentity was called once in this directory's life.
   const std::optional<datum::disk::Identity>& identity() const { return identity_; }

@@ -114,6 +114,8 @@ void SimNode::LoadLog(Running* running, raft::NodeStart* start) {
     around_.checker->Fail(name() + "'s log begins behind its state");
   }
   if (!lost && !durable_.Holds(applied)) BeginLogAnew(running, applied, &contents);
+  running->promises->RaiseTerm(contents.base.term);
+  durable_.hard_state = running->promises->hard_state();
   start->log_base = contents.base;
   start->term_runs = std::move(contents.term_runs);
   start->last_index = contents.last_index;
