@@ -70,10 +70,9 @@ std::vector<Introducer::Answered> Introducer::Ask(const std::vector<Other>& othe
   for (const Other& other : others) {
     auto promise = std::make_shared<std::promise<absl::StatusOr<std::string>>>();
     calls.push_back(promise->get_future());
-    other.client->Call(kIntroduceMethod, request, kAnswerTimeout,
-                       [promise](absl::StatusOr<std::string> answer) {
-                         promise->set_value(std::move(answer));
-                       });
+    other.client->Call(
+        kIntroduceMethod, request, kAnswerTimeout,
+        [promise](absl::StatusOr<std::string> answer) { promise->set_value(std::move(answer)); });
   }
   std::vector<Answered> answers;
   for (size_t i = 0; i < others.size(); ++i) {

@@ -7,6 +7,7 @@
 #include "rpc/typed.h"
 #include "server/errors.h"
 #include "server/validate.h"
+#include "store/txn.h"
 
 namespace server {
 
@@ -55,6 +56,8 @@ void KvService::Put(const rpc::Call& call, etcdserverpb::PutRequest request,
                     rpc::UnaryDone done) const {
   const absl::Status checked = CheckPut(request);
   if (!checked.ok()) return done(checked, "");
+  // It would be refused when it is applied; until then it would take space in the log.
+  if (state_->no_space()) return done(ErrorStatus(WireError::kNoSpace), "");
   InternalRaftRequest command;
   command.mutable_put()->Swap(&request);
   gate_->Publish(call, command, std::move(done));
@@ -74,6 +77,9 @@ void KvService::Txn(const rpc::Call& call, etcdserverpb::TxnRequest request,
   const absl::Status checked = CheckTxn(request, max_txn_ops_);
   if (!checked.ok()) return done(checked, "");
   if (!IsReadOnly(request)) {
+    if (state_->no_space() && store::HasPut(request)) {
+      return done(ErrorStatus(WireError::kNoSpace), "");
+    }
     InternalRaftRequest command;
     command.mutable_txn()->Swap(&request);
     return gate_->Publish(call, command, std::move(done));

@@ -99,7 +99,11 @@ int main(int argc, char** argv) {
   LOG(INFO) << "ends on " << strsignal(signal_number);
   (*app)->Stop();
   const std::string why = (*app)->why_ended();
-  if (why.empty()) return 0;
-  std::cerr << "datum: " << why << "\n";
-  return 1;
+  if (!why.empty()) std::cerr << "datum: " << why << "\n";
+  app->reset();
+  google::FlushLogFiles(google::INFO);
+  std::cerr.flush();
+  // Not by return: grpc++ keeps threads that still run while exit() takes the static objects of its
+  // libraries away below them.
+  _exit(why.empty() ? 0 : 1);
 }

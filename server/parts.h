@@ -43,6 +43,8 @@ class State {
   virtual int64_t revision() const = 0;
   virtual Membership membership() const = 0;
   virtual std::vector<etcdserverpb::AlarmMember> alarms() const = 0;
+  // Whether a member's disk is full: nothing is taken then that takes space.
+  virtual bool no_space() const = 0;
   // Bytes that the state takes, and bytes of its live datums.
   virtual int64_t size_bytes() const = 0;
   virtual int64_t size_in_use_bytes() const = 0;

@@ -49,6 +49,7 @@ class MachineState final : public State {
   int64_t revision() const override { return machine_->revision(); }
   Membership membership() const override;
   std::vector<etcdserverpb::AlarmMember> alarms() const override;
+  bool no_space() const override { return machine_->no_space(); }
   int64_t size_bytes() const override { return static_cast<int64_t>(machine_->physical_bytes()); }
   int64_t size_in_use_bytes() const override {
     return static_cast<int64_t>(machine_->logical_bytes());

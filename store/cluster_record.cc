@@ -128,6 +128,10 @@ void ClusterRecord::SetMember(Member member, PendingWrites* pending) {
 void ClusterRecord::RemoveMember(uint64_t id, PendingWrites* pending) {
   pending->Delete(Family::kApplied, pending->Copy(KeyOf(kMemberPrefix, id)));
   pending->Put(Family::kApplied, pending->Copy(KeyOf(kRemovedPrefix, id)), {});
+  // What it raised nobody could clear any more: its disk would hold up the others for ever.
+  for (const Alarm& alarm : alarms(AlarmKind::kNone)) {
+    if (alarm.member_id == id) Disarm(alarm, pending);
+  }
   std::lock_guard<std::mutex> lock(mutex_);
   CHECK_EQ(members_.erase(id), 1u) << id;
   removed_.insert(id);

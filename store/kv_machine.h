@@ -99,6 +99,7 @@ class KvMachine final : public raft::StateMachine {
   uint64_t logical_bytes() const;
   uint64_t physical_bytes() const { return view()->backing->engine->PhysicalBytes(); }
   std::vector<Alarm> alarms() const { return cluster_.alarms(AlarmKind::kNone); }
+  bool no_space() const { return cluster_.Raised(AlarmKind::kNoSpace); }
   // As it was when the newest change was applied.
   Membership membership() const { return cluster_.membership(); }
 

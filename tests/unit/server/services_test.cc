@@ -74,6 +74,11 @@ class FakeState : public State {
   int64_t revision() const override { return 5; }
   Membership membership() const override { return known; }
   std::vector<etcdserverpb::AlarmMember> alarms() const override { return raised; }
+  bool no_space() const override {
+    return std::any_of(raised.begin(), raised.end(), [](const etcdserverpb::AlarmMember& alarm) {
+      return alarm.alarm() == etcdserverpb::NOSPACE;
+    });
+  }
   int64_t size_bytes() const override { return 100; }
   int64_t size_in_use_bytes() const override { return 40; }
 
@@ -163,6 +168,23 @@ etcdserverpb::PutRequest PutOf(const std::string& key) {
   etcdserverpb::PutRequest put;
   put.set_key(key);
   return put;
+}
+
+TEST_F(ServicesTest, WhatTakesSpaceIsRefusedBeforeItIsInTheLogWhileADiskIsFull) {
+  etcdserverpb::AlarmMember& full = state_.raised.emplace_back();
+  full.set_alarm(etcdserverpb::NOSPACE);
+  const auto put = Ask<etcdserverpb::PutResponse>("KV/Put", PutOf("k"));
+  EXPECT_EQ(put.status().message(), "etcdserver: mvcc: database space exceeded");
+  etcdserverpb::TxnRequest txn;
+  *txn.add_failure()->mutable_request_put() = PutOf("k");
+  EXPECT_FALSE(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).ok());
+  EXPECT_TRUE(replica_.commands.empty());
+
+  replica_.outcome = {PublishOutcome::Kind::kApplied, {absl::OkStatus(), ""}};
+  etcdserverpb::DeleteRangeRequest remove;
+  remove.set_key("k");
+  EXPECT_TRUE(Ask<etcdserverpb::DeleteRangeResponse>("KV/DeleteRange", remove).ok());
+  EXPECT_EQ(replica_.commands.size(), 1u);
 }
 
 TEST_F(ServicesTest, PutGoesDownThePublishPathAndGivesTheAnswersBytes) {

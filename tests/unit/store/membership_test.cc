@@ -100,6 +100,25 @@ TEST_F(MembershipTest, ARemovedIdNeverComesBack) {
             Error::kMemberExists);
 }
 
+TEST_F(MembershipTest, AMembersAlarmsGoWithIt) {
+  etcdserverpb::InternalRaftRequest raise;
+  raise.mutable_alarm()->set_action(etcdserverpb::AlarmRequest::ACTIVATE);
+  raise.mutable_alarm()->set_alarm(etcdserverpb::NOSPACE);
+  for (uint64_t id : {2, 3}) {
+    raise.mutable_alarm()->set_memberid(id);
+    ASSERT_TRUE(driver_.Apply(raise).status.ok());
+  }
+  EXPECT_EQ(driver_->alarms().size(), 2u);
+  MembershipChange remove;
+  remove.set_remove(2);
+  ASSERT_TRUE(driver_.Change(remove, Voters({NodeId(1), NodeId(3)})).status.ok());
+  ASSERT_EQ(driver_->alarms().size(), 1u);
+  EXPECT_EQ(driver_->alarms()[0].member_id, 3u);
+  driver_->Flush();
+  driver_.Crash();
+  EXPECT_EQ(driver_->alarms().size(), 1u);
+}
+
 TEST_F(MembershipTest, PeerUrlsAreUpdated) {
   MembershipChange update;
   update.mutable_update_peer_urls()->set_id(1);
