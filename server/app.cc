@@ -121,8 +121,9 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
       kv_(&gate_, &state_, static_cast<int>(config.max_txn_ops)),
       maintenance_(&gate_, &state_, &transfers_, config.quota_backend_bytes),
       members_(&gate_, &state_, &changer_, ClusterOptions()),
-      introductions_(&replica_, &state_, &changer_, &peers_, &clock_,
-                     {config.initial_cluster_token, config.replace_wiped_members}) {
+      introductions_(
+          &replica_, &state_, &changer_, &peers_, &clock_,
+          {config.initial_cluster_token, config.replace_wiped_members, storage_->founders}) {
   book_.Append(storage_->start.tail);
   storage_->start = {};
   storage_->machine->set_on_damage([this](const absl::Status& damage) {

@@ -86,7 +86,8 @@ void ClusterService::Add(const rpc::Call& call, const etcdserverpb::MemberAddReq
                          rpc::UnaryDone done) const {
   Member member;
   member.peer_urls = UrlsOf(request);
-  member.is_learner = request.islearner();
+  member.is_learner = true;
+  member.votes_when_ready = !request.islearner();
   member.id = AddedMemberId(member.peer_urls, options_.salt());
   Change(
       call,
@@ -95,7 +96,7 @@ void ClusterService::Add(const rpc::Call& call, const etcdserverpb::MemberAddReq
         const auto planned = PlanAdd(now, member);
         if (planned.status() == ErrorStatus(WireError::kMemberBadUrls)) return planned;
         if (options_.strict_reconfig_check) {
-          RETURN_IF_ERROR(CheckAdd(now, member.is_learner, options_.connections));
+          RETURN_IF_ERROR(CheckAdd(now, !member.votes_when_ready, options_.connections));
         }
         return planned;
       },

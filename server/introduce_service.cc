@@ -2,6 +2,7 @@
 
 #include "server/introduce_service.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -36,6 +37,24 @@ IntroduceService::Response IntroduceService::Base() const {
   return response;
 }
 
+// A member that has heard nothing since the founding does not know whether the others have begun
+// without it. With whom it founded it knows: another directory in that place is not to found again.
+IntroduceService::Response IntroduceService::Found(const Request& request) const {
+  Response response = Base();
+  for (const Member& founder : options_.founders) {
+    if (founder.data_dir_uuid.empty() || founder.data_dir_uuid == request.data_dir_uuid()) continue;
+    for (const std::string& url : request.peer_urls()) {
+      if (std::count(founder.peer_urls.begin(), founder.peer_urls.end(), url) == 0) continue;
+      response.set_outcome(Response::REFUSED);
+      response.set_why(absl::StrCat(
+          "this cluster was founded with ", founder.name,
+          " in another data directory, and may live: it is taken in again once a quorum of the "
+          "others answers"));
+    }
+  }
+  return response;
+}
+
 IntroduceService::Response IntroduceService::Undecided(const std::string& why) const {
   Response response = Base();
   response.set_why(why);
@@ -64,7 +83,7 @@ IntroduceService::Response IntroduceService::Bound(uint64_t member_id,
 void IntroduceService::Introduce(const rpc::Call&, Request request, rpc::UnaryDone done) const {
   const raft::NodeStatus node = replica_->status();
   const Response base = Base();
-  if (base.state() == Response::FOUNDING) return rpc::Reply(done, absl::OkStatus(), base);
+  if (base.state() == Response::FOUNDING) return rpc::Reply(done, absl::OkStatus(), Found(request));
   if (node.leader == raft::kNobody) {
     return rpc::Reply(done, absl::OkStatus(),
                       Undecided("the cluster lives but has no leader: it takes a quorum of its "

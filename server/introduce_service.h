@@ -25,6 +25,8 @@ namespace server {
 struct IntroduceOptions {
   std::string cluster_token;
   bool replace_wiped_members = true;
+  // With whom this member founded; empty if it joined.
+  std::vector<Member> founders;
 };
 
 class IntroduceService {
@@ -50,6 +52,7 @@ class IntroduceService {
   void Decide(std::shared_ptr<const Request> request, rpc::UnaryDone done) const;
   rpc::UnaryClient* ClientOf(const std::string& address) const;
   Response Base() const;
+  Response Found(const datum::peer::IntroduceRequest& request) const;
   Response Undecided(const std::string& why) const;
   Response Bound(uint64_t member_id, Response::Outcome outcome) const;
 

@@ -129,6 +129,9 @@ Introduced Introducer::Join(const IntroduceResponse& answer) const {
   introduced.member_id = answer.member_id();
   introduced.hard_state.current_term = raft::Term(answer.term());
   introduced.hard_state.voted_for = raft::NodeId(answer.leader());
+  // One that was a member before and is not known to have been may have acknowledged entries: it
+  // votes once it has all that the leader has committed.
+  introduced.hard_state.doubtful = answer.outcome() == IntroduceResponse::BOUND;
   for (const auto& member : answer.members()) {
     introduced.known[member.id()] = {member.name(),
                                      {member.peer_urls().begin(), member.peer_urls().end()}};

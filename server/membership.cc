@@ -30,6 +30,7 @@ void FillMember(const Member& member, datum::membership::Member* to) {
   for (const std::string& url : member.peer_urls) to->add_peer_urls(url);
   for (const std::string& url : member.client_urls) to->add_client_urls(url);
   to->set_is_learner(member.is_learner);
+  to->set_votes_when_ready(member.votes_when_ready);
   to->set_data_dir_uuid(member.data_dir_uuid);
 }
 
@@ -132,7 +133,13 @@ absl::StatusOr<PlannedChange> PlanAdd(const Membership& membership, const Member
   }
   Membership next = membership;
   next.members[member.id] = member;
-  if (member.is_learner && next.configuration().learners().size() > kLearnersMax) {
+  // Those on their way to vote, or to vote again, are not learners to etcd's clients.
+  const auto stays_learner = [](const auto& item) {
+    return item.second.is_learner && !item.second.votes_when_ready;
+  };
+  if (stays_learner(*next.members.find(member.id)) &&
+      static_cast<size_t>(std::count_if(next.members.begin(), next.members.end(), stays_learner)) >
+          kLearnersMax) {
     return ErrorStatus(WireError::kTooManyLearners);
   }
   datum::membership::MembershipChange change;

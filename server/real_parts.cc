@@ -16,6 +16,7 @@ Membership MachineState::membership() const {
     member.peer_urls = {each.peer_urls().begin(), each.peer_urls().end()};
     member.client_urls = {each.client_urls().begin(), each.client_urls().end()};
     member.is_learner = each.is_learner();
+    member.votes_when_ready = each.votes_when_ready();
     member.data_dir_uuid = each.data_dir_uuid();
   }
   return membership;

@@ -22,7 +22,7 @@ namespace wire = ::datum::snapshot;
 constexpr size_t kJobsMax = 64;
 constexpr size_t kFilesMax = 100'000;
 // A sender that says nothing for so long is gone.
-constexpr base::Duration kSilenceMax = std::chrono::seconds(60);
+constexpr base::Duration kSilenceMax = std::chrono::seconds(10);
 
 }  // namespace
 

@@ -80,11 +80,11 @@ absl::StatusOr<raft::LogPosition> SnapshotSender::Send(raft::NodeId peer) {
   }
   const std::string directory = absl::StrCat(options_.directory, "/", kCheckpointName);
   // One that a crash left behind.
-  std::filesystem::remove_all(directory);
+  std::error_code ignored;
+  std::filesystem::remove_all(directory, ignored);
   const absl::Status made = make_checkpoint_(directory);
   const absl::StatusOr<raft::LogPosition> outcome =
       made.ok() ? SendFiles(directory, address) : made;
-  std::error_code ignored;
   std::filesystem::remove_all(directory, ignored);
   std::lock_guard lock(mutex_);
   caller_ = nullptr;

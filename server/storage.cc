@@ -152,8 +152,12 @@ absl::Status Storage::OpenState() {
 
 raft::Configuration Storage::KnownConfiguration() const {
   if (!machine->lost()) {
+    // The state stands at its last flush; the copy in meta/ may be newer.
     const store::Membership membership = machine->membership();
-    if (membership.index > raft::Index{}) return membership.configuration;
+    if (membership.index > raft::Index{} &&
+        membership.index.value() >= promises->configuration().index()) {
+      return membership.configuration;
+    }
   }
   std::vector<raft::NodeId> voters, learners;
   for (uint64_t id : promises->configuration().voters()) voters.push_back(raft::NodeId(id));

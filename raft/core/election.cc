@@ -105,6 +105,8 @@ void Core::OnRequestVoteReply(const Envelope& envelope) {
 
 void Core::CountVote(NodeId voter) {
   votes_.insert(voter);
+  // A snapshot came while it stood: what it would lead with is being replaced.
+  if (installing_) return;
   const bool elected =
       configuration().IsQuorum([this](NodeId node) { return votes_.count(node) > 0; });
   if (!elected) return;

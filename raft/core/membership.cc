@@ -18,10 +18,14 @@ constexpr uint64_t kReadyTenths = 9;
 
 }  // namespace
 
-// Who may vote may stand, unless it has forgotten part of its log or has no state to lead with.
+// Who may vote may stand, unless it has forgotten part of its log or has no state to lead with. So
+// may one whose removal is not known to be committed: perhaps nobody else's log is as long, and
+// without it nobody could be elected (thesis 4.2.2).
 bool Core::MayStand() const {
-  return configuration().IsVoter(options_.self) && !hard_state_.doubtful && !state_lost_ &&
-         !installing_;
+  const bool leaving = configuration_index() > commit_index_ && configurations_.size() > 1 &&
+                       configurations_[configurations_.size() - 2].second.IsVoter(options_.self);
+  return (configuration().IsVoter(options_.self) || leaving) && !hard_state_.doubtful &&
+         !state_lost_ && !installing_;
 }
 
 // Why this change may not be appended now; nothing if it may. Each configuration differs from the

@@ -47,6 +47,8 @@ struct Progress {
   // A state is on its way to this peer; the log behind `snapshot_floor` is kept for it.
   bool snapshot_under_way = false;
   Index snapshot_floor;
+  // And on, until it has all up to here: else it would need another state before it had caught up.
+  Index keep_until;
   // Before that no other one is sent.
   base::TimePoint snapshot_due = base::TimePoint::min();
 

@@ -10,6 +10,13 @@
 #include "raft/core/core.h"
 
 namespace raft {
+namespace {
+
+// A peer that stands on a snapshot and is not heard for so many election timeouts loses its claim
+// on the log behind it.
+constexpr int kCatchUpPatience = 10;
+
+}  // namespace
 
 // Never two at a time to one peer, and not again before an election timeout is over.
 void Core::WishSnapshot(NodeId peer, Progress* progress) {
@@ -27,7 +34,10 @@ void Core::OnSnapshotSent(const SnapshotSent& sent) {
   Progress& progress = found->second;
   progress.snapshot_under_way = false;
   progress.snapshot_due = now_ + options_.election_timeout;
-  if (!sent.ok || progress.state != Progress::State::kSnapshot) return;
+  if (!sent.ok) return;
+  progress.snapshot_floor = std::max(progress.snapshot_floor, sent.position.index);
+  progress.keep_until = log_.last().index;
+  if (progress.state != Progress::State::kSnapshot) return;
   // It says itself where it stands, by the answer to this question.
   progress.BecomeProbe();
   if (sent.position.index > progress.match_index && sent.position.index <= log_.last().index) {
@@ -57,6 +67,8 @@ void Core::OnSnapshotInstalled(const SnapshotInstalled& installed) {
   installing_ = false;
   if (!installed.ok) return HandOutCommitted();
   const LogPosition position = installed.position;
+  // What a snapshot holds was committed in its term, which may be news here.
+  if (position.term > current_term()) BecomeFollower(position.term, kNobody);
   CHECK_GE(position.index, handed_out_);
   state_lost_ = false;
   digests_.clear();
@@ -97,7 +109,12 @@ void Core::OnSnapshotInstalled(const SnapshotInstalled& installed) {
 void Core::OnStateFlushed(Index index) {
   Index through = std::min(index, last_applied_);
   for (const auto& [peer, progress] : progress_) {
-    if (progress.snapshot_under_way) through = std::min(through, progress.snapshot_floor);
+    const bool catches_up =
+        progress.match_index < progress.keep_until &&
+        progress.last_heard > now_ - kCatchUpPatience * options_.election_timeout;
+    if (progress.snapshot_under_way || catches_up) {
+      through = std::min(through, std::max(progress.snapshot_floor, progress.match_index));
+    }
   }
   if (through > log_.base().index) effects_->release_log = through;
 }

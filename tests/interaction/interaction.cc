@@ -128,8 +128,8 @@ bool Interaction::RunOnStates(const std::string& verb, const std::string& first,
   } else if (verb == "sent") {  // sent n1>n3 | sent n1>n3 failed
     const size_t arrow = first.find('>');
     const NodeId from = ParseNode(first.substr(0, arrow));
-    Step(from, raft::SnapshotSent{ParseNode(first.substr(arrow + 1)), rest.empty(),
-                                  nodes_.at(from).applied});
+    const NodeId to = ParseNode(first.substr(arrow + 1));
+    Step(from, raft::SnapshotSent{to, rest.empty(), nodes_.at(to).staged_last});
   } else if (verb == "install") {
     Install(ParseNode(first));
   } else if (verb == "lose") {  // lose n1: its state can be read no more
@@ -214,6 +214,7 @@ void Interaction::Stage(const std::string& link) {
   const Node& from = nodes_.at(ParseNode(link.substr(0, arrow)));
   const NodeId to = ParseNode(link.substr(arrow + 1));
   nodes_.at(to).staged = Node::Staged{from.applied, from.configuration};
+  nodes_.at(to).staged_last = from.applied;
   Step(to, raft::SnapshotArrived{from.applied, 1});
 }
 

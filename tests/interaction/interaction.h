@@ -55,6 +55,7 @@ class Interaction {
       std::pair<raft::Index, raft::Configuration> configuration;
     };
     std::optional<Staged> staged;
+    raft::LogPosition staged_last;
   };
 
   // The verbs, by what they are about; false if `verb` is not one of them.
