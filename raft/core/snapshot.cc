@@ -58,6 +58,8 @@ void Core::OnSnapshotInstalled(const SnapshotInstalled& installed) {
   if (!installed.ok) return HandOutCommitted();
   const LogPosition position = installed.position;
   CHECK_GE(position.index, handed_out_);
+  // It was committed in a term of which this node has heard nothing else yet.
+  if (position.term > current_term()) BecomeFollower(position.term, kNobody);
   state_lost_ = false;
   digests_.clear();
   if (log_.Matches(position) ||

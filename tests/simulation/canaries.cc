@@ -34,7 +34,6 @@ constexpr Canary kCanaries[] = {
     {"late-refusal-believed", "B5", "a late refusal of a place that is known to match is believed"},
     {"lost-append-not-sent-again", "B6", "an append that was lost is never sent again"},
     {"append-aba", "B7", "the durability of an overwritten entry counts for its successor"},
-    {"entries-before-term", "B7", "the entries of a term are durable before the term is"},
     {"own-entry-counts-at-once", "B9", "the leader counts its own entry before its disk holds it"},
     {"read-not-confirmed", "E1", "a read is served without asking whether the leader still leads"},
     {"read-before-own-term", "E2",
