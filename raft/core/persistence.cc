@@ -40,7 +40,6 @@ void Core::TruncateFrom(Index first) {
   }
   persisted_index_ = std::min(persisted_index_, first - 1);
   matched_index_ = std::min(matched_index_, first - 1);
-  if (base::Planted("append-aba")) return;
   for (OutstandingWrite& write : outstanding_writes_) {
     write.last_index = std::min(write.last_index, first - 1);
   }

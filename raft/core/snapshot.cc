@@ -77,10 +77,11 @@ void Core::OnSnapshotInstalled(const SnapshotInstalled& installed) {
   }
   // The state is durable, and with it all that it holds.
   persisted_index_ = std::max(persisted_index_, position.index);
+  const bool ignored = base::Planted("snapshot-configuration-ignored");
   std::erase_if(configurations_, [&](const auto& known) {
-    return known.first <= position.index || known.first > log_.last().index;
+    return (known.first <= position.index && !ignored) || known.first > log_.last().index;
   });
-  if (!base::Planted("snapshot-configuration-ignored") || configurations_.empty()) {
+  if (!ignored) {
     configurations_.insert(configurations_.begin(),
                            {installed.configuration_index, installed.configuration});
   }

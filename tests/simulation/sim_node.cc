@@ -360,7 +360,9 @@ bool SimNode::ExportState(raft::LogPosition* position, std::string* bytes) {
   store::KvMachine* machine = kv();
   if (machine == nullptr || machine->lost()) return false;
   machine->Flush();
-  *position = machine->applied();
+  const auto flushed = machine->persisted_applied();
+  if (!flushed.ok()) return false;
+  *position = *flushed;
   *bytes = states_.rbegin()->second->Export();
   return true;
 }

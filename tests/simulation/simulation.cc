@@ -88,7 +88,7 @@ ClientSettings DrawClients(base::Random* random) {
   // (raft::kDigestInterval).
   if (random->Chance(0.08)) {
     settings.clients = 24;
-    settings.pause_max = milliseconds(200);
+    settings.pause_max = milliseconds(random->Chance(0.5) ? 60 : 200);
   }
   return settings;
 }
