@@ -40,7 +40,6 @@ void Core::TruncateFrom(Index first) {
   }
   persisted_index_ = std::min(persisted_index_, first - 1);
   matched_index_ = std::min(matched_index_, first - 1);
-  if (base::Planted("append-aba")) return;
   for (OutstandingWrite& write : outstanding_writes_) {
     write.last_index = std::min(write.last_index, first - 1);
   }
@@ -66,9 +65,9 @@ void Core::OnPersisted(WriteNumber write) {
 // what it acknowledged and forgot is in that leader's log.
 void Core::ClearDoubtIfWhole() {
   if (!hard_state_.doubtful || told_commit_ == Index{}) return;
-  if (base::Planted("doubt-cleared-at-once")) told_commit_ = Index{};
-  if (told_commit_ > std::min(persisted_index_, matched_index_)) return;
-  if (log_.TermAt(told_commit_) != current_term()) return;
+  const bool whole = told_commit_ <= std::min(persisted_index_, matched_index_) &&
+                     log_.TermAt(told_commit_) == current_term();
+  if (!whole && !base::Planted("doubt-cleared-at-once")) return;
   hard_state_.doubtful = false;
   PersistHardState();
   Trace("is whole again");

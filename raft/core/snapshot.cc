@@ -70,6 +70,8 @@ void Core::OnSnapshotInstalled(const SnapshotInstalled& installed) {
   // What a snapshot holds was committed in its term, which may be news here.
   if (position.term > current_term()) BecomeFollower(position.term, kNobody);
   CHECK_GE(position.index, handed_out_);
+  // It was committed in a term of which this node has heard nothing else yet.
+  if (position.term > current_term()) BecomeFollower(position.term, kNobody);
   state_lost_ = false;
   digests_.clear();
   if (log_.Matches(position) ||
@@ -87,10 +89,11 @@ void Core::OnSnapshotInstalled(const SnapshotInstalled& installed) {
   }
   // The state is durable, and with it all that it holds.
   persisted_index_ = std::max(persisted_index_, position.index);
+  const bool ignored = base::Planted("snapshot-configuration-ignored");
   std::erase_if(configurations_, [&](const auto& known) {
-    return known.first <= position.index || known.first > log_.last().index;
+    return (known.first <= position.index && !ignored) || known.first > log_.last().index;
   });
-  if (!base::Planted("snapshot-configuration-ignored") || configurations_.empty()) {
+  if (!ignored) {
     configurations_.insert(configurations_.begin(),
                            {installed.configuration_index, installed.configuration});
   }

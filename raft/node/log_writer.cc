@@ -5,8 +5,6 @@
 #include <iterator>
 #include <utility>
 
-#include "base/canary.h"
-
 namespace raft {
 
 void LogWriter::Write(Effects* effects) {
@@ -48,14 +46,12 @@ bool LogWriter::RunOnce() {
   }
   // A term is durable before the first entry of it: else a restart could forget the term and
   // take entries of an older leader over it.
-  const bool term_late = base::Planted("entries-before-term");
-  if (hard_state && !term_late) promises_->SaveHardState(*hard_state);
+  if (hard_state) promises_->SaveHardState(*hard_state);
   if (restart_log) log_->Restart(*restart_log);
   if (!entries.empty()) {
     log_->Append(entries);
     log_->Sync();
   }
-  if (hard_state && term_late) promises_->SaveHardState(*hard_state);
   for (const Job& job : jobs) sender_->Send(job.send_after_persist);
   if (last_write != WriteNumber{}) inbox_->PushReport(Persisted{last_write});
   if (release_log) inbox_->PushReport(LogReleased{log_->Release(*release_log)});

@@ -45,6 +45,7 @@ void Checker::OnStep(const raft::Core& core, const Disks& disks) {
     CheckConfigurations(core);
   }
   CheckCommitted(core, disks);
+  CheckConfigurationInForce(core);
 }
 
 void Checker::CheckLeader(const raft::Core& core) {
@@ -119,6 +120,29 @@ void Checker::CheckSame(const raft::Core& core, Index index, Term term) {
   }
 }
 
+void Checker::NoteCommitted(const raft::Core& core, Index index, Term term) {
+  if (!core.log().InMemory(index)) return history_.push_back({term, core.current_term(), 0});
+  const raft::EntryRef& entry = core.log().At(index);
+  history_.push_back({term, core.current_term(), base::Crc32c(entry->command)});
+  if (entry->kind != raft::EntryKind::kConfiguration) return;
+  const auto command = raft::DecodeConfigurationCommand(entry->command);
+  if (!command) return Fail(Text("entry ", index, " holds no configuration"));
+  configuration_at_[index] = command->configuration;
+}
+
+// Whether it came by the log or in a state, was cut from the log again or was read at the start.
+void Checker::CheckConfigurationInForce(const raft::Core& core) {
+  // Without its state it knows only those that its log holds; it neither stands nor leads.
+  if (core.state_lost() || core.configuration_index() > core.commit_index()) return;
+  auto newest = configuration_at_.upper_bound(core.commit_index());
+  if (newest == configuration_at_.begin()) return;
+  --newest;
+  if (core.configuration_index() == newest->first && core.configuration() == newest->second) return;
+  Fail(Text("configuration in force: n", core.self(), " goes by that of entry ",
+            core.configuration_index(), " though it knows that ", newest->first,
+            ", another one, is committed"));
+}
+
 bool Checker::Held(const raft::Core& core, const Disks& disks, NodeId node,
                    raft::LogPosition position) const {
   const auto disk = disks.find(node);
@@ -134,6 +158,12 @@ void Checker::CheckCommitted(const raft::Core& core, const Disks& disks) {
   // A member that was started anew begins again at what its state machine holds.
   if (core.commit_index() < checked) checked = core.commit_index();
   checked = std::max(checked, core.log().base().index);
+  const bool moves = checked < core.commit_index();
+  if (moves && core.role() == raft::Role::kLeader &&
+      core.log().TermAt(core.commit_index()) != core.current_term()) {
+    Fail(Text("own term: n", core.self(), " leads in term ", core.current_term(), " and commits ",
+              *core.log().TermAt(core.commit_index()), "/", core.commit_index(), " by counting"));
+  }
   for (; checked < core.commit_index(); ++checked) {
     const Index index = checked + 1;
     const Term term = *core.log().TermAt(index);
@@ -145,9 +175,7 @@ void Checker::CheckCommitted(const raft::Core& core, const Disks& disks) {
       return Fail(Text("n", core.self(), " commits ", term, "/", index, ", and nobody what is ",
                        "before it"));
     }
-    const uint32_t checksum =
-        core.log().InMemory(index) ? base::Crc32c(core.log().At(index)->command) : 0;
-    history_.push_back({term, core.current_term(), checksum});
+    NoteCommitted(core, index, term);
     const bool on_quorum = core.configuration().IsQuorum([&](NodeId node) {
       return Held(core, disks, node, {term, index});
     });
@@ -190,7 +218,12 @@ void Checker::OnSend(const raft::Envelope& envelope, const DurableLog& disk) {
   }
 }
 
-void Checker::OnApply(NodeId node, const raft::Entry& entry, uint64_t operation) {
+void Checker::OnApply(NodeId node, const raft::Entry& entry, uint64_t operation,
+                      const DurableLog& disk) {
+  if (!disk.Holds(entry.position())) {
+    Fail(Text("applied is durable: n", node, " applies ", entry.position(),
+              ", which its own disk does not hold"));
+  }
   const auto [known, is_new] = applied_.emplace(entry.index, std::pair(entry.term, operation));
   if (known->second != std::pair(entry.term, operation)) {
     Fail(Text("state machine safety: n", node, " applies ", entry.position(), " operation ",

@@ -10,15 +10,19 @@
 //   3  leader completeness                   CheckLeader, at each first step of a leader
 //   4  state machine safety                  OnApply (entries), OnState (hash at each index)
 //   5  committed on a quorum of disks        CheckCommitted
-//   6  what is committed stays               CheckCommitted
+//   6  what is committed stays               CheckCommitted; and a leader commits by counting only
+//      in its own term (paper 5.4.2)
 //   7  monotone: term, vote                  OnSend, OnStart; commit, applied: raft::CheckStep and
 //      OnState; revisions of answers: history_checker.h
 //   8  base <= applied <= commit <= last     raft::CheckInvariants, in OnStep
-//   9  one configuration change at a time    CheckConfigurations
+//   9  one configuration change at a time    CheckConfigurations; who has no newer one has the
+//      newest that is committed as far as it knows   CheckConfigurationInForce
 //  10  answered only what is committed and applied    OnAcknowledged
 //  11  read floor                            history_checker.h, and OnRead by index
 //  12  leases, 13 watches, 14 memory: not here
-//  15  no promise before the disk            OnSend, against what is durable
+//  15  no promise before the disk            OnSend, against what is durable; and nothing is
+//  applied
+//      that this member's own disk does not hold (DESIGN.md, rule 3)   OnApply
 
 #pragma once
 
@@ -78,9 +82,10 @@ class Checker {
   // Before a message leaves its member, whose disk this is.
   void OnSend(const raft::Envelope& envelope, const DurableLog& disk);
 
-  // A member's state machine applied an entry that carries the client operation `operation`, 0
-  // for an entry of the algorithm's own.
-  void OnApply(raft::NodeId node, const raft::Entry& entry, uint64_t operation);
+  // A member's state machine, above this disk, applied an entry that carries the client operation
+  // `operation`, 0 for an entry of the algorithm's own.
+  void OnApply(raft::NodeId node, const raft::Entry& entry, uint64_t operation,
+               const DurableLog& disk);
   // A member's state stands at `index`; `hash` is of all that is replicated in it.
   void OnState(raft::NodeId node, raft::Index index, uint64_t hash);
 
@@ -114,7 +119,9 @@ class Checker {
   void CheckLeader(const raft::Core& core);
   void CheckMatches(const raft::Core& core);
   void CheckConfigurations(const raft::Core& core);
+  void CheckConfigurationInForce(const raft::Core& core);
   void CheckCommitted(const raft::Core& core, const Disks& disks);
+  void NoteCommitted(const raft::Core& core, raft::Index index, raft::Term term);
   bool Held(const raft::Core& core, const Disks& disks, raft::NodeId node,
             raft::LogPosition position) const;
   void CheckSame(const raft::Core& core, raft::Index index, raft::Term term);
@@ -130,6 +137,8 @@ class Checker {
 
   // Everything that was ever committed: [i] is at index i + 1.
   std::vector<Committed> history_;
+  // The configurations among them.
+  std::map<raft::Index, raft::Configuration> configuration_at_;
   // What was applied where, by anyone.
   std::map<raft::Index, std::pair<raft::Term, uint64_t>> applied_;
   std::map<raft::Index, std::pair<uint64_t, raft::NodeId>> state_at_;

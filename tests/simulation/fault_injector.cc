@@ -107,6 +107,10 @@ void FaultInjector::DoToNode(const Fault& fault, SimNode* node) {
     case FaultKind::kRemoveMember:
     case FaultKind::kWipe:
       return ChangeMembers(fault, node);
+    case FaultKind::kChangeInVain:
+      return ChangeInVain(fault, node);
+    case FaultKind::kRotAndFall:
+      return RotAndFall(fault, node);
     case FaultKind::kIsolate:
       return network_->Cut(LinksOf(host, true, true), fault.length);
     case FaultKind::kMute:
@@ -182,6 +186,55 @@ void FaultInjector::ChangeMembers(const Fault& fault, SimNode* node) {
   }
 }
 
+// What it appends is cut again if it stays alone for long enough, and the change with it.
+void FaultInjector::ChangeInVain(const Fault& fault, SimNode* leader) {
+  if (operator_->busy() || leader->core() == nullptr || leader->paused()) return;
+  base::Random random(fault.seed);
+  SimNode* other = (*nodes_)[random.Below(hosts())].get();
+  if (!other->inhabited()) {
+    operator_->Add(other->host());
+  } else if (MayDamage(other)) {
+    operator_->Remove(other->id());
+  } else {
+    return;
+  }
+  network_->Cut(LinksOf(HostOf(leader), true, true), fault.length);
+  operator_->AskNow(leader);
+}
+
+// A minority lags. Then one of the majority loses a part of its log, has hardly heard its leader
+// again when the rest of that majority is cut off, and is the one vote that those who lag want.
+void FaultInjector::RotAndFall(const Fault& fault, SimNode* leader) {
+  const raft::Core* core = leader->core();
+  if (core == nullptr || core->role() != raft::Role::kLeader || leader->paused()) return;
+  base::Random random(fault.seed);
+  std::set<size_t> lags, keeps;
+  SimNode* rots = nullptr;
+  for (const auto& node : *nodes_) {
+    if (node.get() == leader || !core->configuration().IsVoter(node->id())) continue;
+    if (rots == nullptr && random.Chance(0.5)) {
+      rots = node.get();
+    } else if (lags.size() + core->configuration().quorum_size() <
+               core->configuration().voters().size()) {
+      lags.insert(HostOf(node.get()));
+    } else {
+      keeps.insert(HostOf(node.get()));
+    }
+  }
+  if (rots == nullptr || lags.empty() || !MayDamage(rots)) return;
+  network_->Cut(LinksAround(lags), fault.length);
+  Fault rot = fault;
+  rot.length = base::Duration(static_cast<int64_t>(random.Below(5'000'000)));
+  world_->After(fault.length - milliseconds(50), [this, rot, rots] {
+    if (!stopped_ && rots->running()) RotLog(rot, rots);
+  });
+  const base::Duration later(static_cast<int64_t>(random.Below(60'000'000)));
+  keeps.insert(HostOf(leader));
+  world_->After(fault.length - milliseconds(50) + rot.length + later, [this, keeps, fault] {
+    if (!stopped_) network_->Cut(LinksAround(keeps), seconds(1) + 2 * fault.length);
+  });
+}
+
 void FaultInjector::BreakConnections(SimNode* to) {
   for (const auto& other : *nodes_) {
     if (other.get() == to) continue;
@@ -215,6 +268,16 @@ std::vector<Network::Link> FaultInjector::LinksOf(size_t host, bool in, bool out
     if (other == host) continue;
     if (in) links.push_back({other, host});
     if (out) links.push_back({host, other});
+  }
+  return links;
+}
+
+std::vector<Network::Link> FaultInjector::LinksAround(const std::set<size_t>& some) const {
+  std::vector<Network::Link> links;
+  for (size_t from = 1; from <= hosts(); ++from) {
+    for (size_t to = 1; to <= hosts(); ++to) {
+      if (some.count(from) != some.count(to)) links.push_back({from, to});
+    }
   }
   return links;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "tests/simulation/faults.h"
@@ -41,10 +42,14 @@ class FaultInjector {
   void DoToLinks(const Fault& fault, base::Random* random);
   void StartAfter(base::Duration delay, SimNode* node);
   void ChangeMembers(const Fault& fault, SimNode* node);
+  void ChangeInVain(const Fault& fault, SimNode* leader);
+  void RotAndFall(const Fault& fault, SimNode* leader);
   void BreakConnections(SimNode* to);
   void RotLog(const Fault& fault, SimNode* node);
   void Flap(const Fault& fault, size_t host, int times_left);
   std::vector<Network::Link> LinksOf(size_t host, bool in, bool out) const;
+  // Between these hosts and all others.
+  std::vector<Network::Link> LinksAround(const std::set<size_t>& some) const;
   std::vector<Network::Link> Bridge(base::Random* random) const;
   std::vector<Network::Link> MajorityRing() const;
   // The fault atlas: whether a quorum of whole copies of all that is committed stays if this

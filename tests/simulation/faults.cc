@@ -50,6 +50,9 @@ constexpr Row kRows[] = {
     {FaultKind::kAddMember, "a member is added", 4, false, {}, {}},
     {FaultKind::kRemoveMember, "is removed", 4, true, {}, {}},
     {FaultKind::kWipe, "is wiped", 4, true, {}, {}},
+    {FaultKind::kChangeInVain, "a change in vain", 5, false, milliseconds(200), seconds(4)},
+    {FaultKind::kRotAndFall, "a log rots as its leader falls", 5, false, milliseconds(200),
+     seconds(3)},
 };
 
 const Row& RowOf(FaultKind kind) {

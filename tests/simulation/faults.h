@@ -44,6 +44,8 @@ enum class FaultKind {
   kAddMember,
   kRemoveMember,
   kWipe,
+  kChangeInVain,  // a leader that is cut off is asked to change the members
+  kRotAndFall,    // the majority moves to those that lag, and takes along one whose log rots
 };
 
 struct Fault {

@@ -31,7 +31,7 @@ datum::membership::Member MemberOn(size_t host, raft::NodeId id, bool is_learner
 void Operator::Start() { PlanTurn(); }
 
 void Operator::PlanTurn() {
-  world_->After(world_->RandomDelay(milliseconds(50), milliseconds(300)), [this] {
+  world_->After(world_->RandomDelay(settings_.pause_min, settings_.pause_max), [this] {
     if (stopped_) return;
     Turn();
     PlanTurn();
@@ -56,15 +56,19 @@ void Operator::Replace(size_t host, raft::NodeId old_id) {
 }
 
 SimNode* Operator::Leader() const {
-  SimNode* leader = nullptr;
+  std::vector<SimNode*> leaders;
   for (const auto& node : *nodes_) {
     if (node->core() == nullptr || node->paused()) continue;
     if (node->core()->role() != raft::Role::kLeader || node->kv()->lost()) continue;
-    if (leader == nullptr || node->core()->current_term() > leader->core()->current_term()) {
-      leader = node.get();
-    }
+    leaders.push_back(node.get());
   }
-  return leader;
+  if (leaders.empty()) return nullptr;
+  if (settings_.any_leader > 0 && world_->random()->Chance(settings_.any_leader)) {
+    return leaders[world_->random()->Below(leaders.size())];
+  }
+  return *std::max_element(leaders.begin(), leaders.end(), [](SimNode* a, SimNode* b) {
+    return a->core()->current_term() < b->core()->current_term();
+  });
 }
 
 void Operator::Turn() {
@@ -77,7 +81,21 @@ void Operator::Turn() {
   if (Done(task, membership)) {
     tasks_.pop_front();
   } else {
-    Propose(task, membership, leader);
+    Ask(task, leader);
+    if (tasks_.size() > 1 && world_->random()->Chance(settings_.twice)) Ask(tasks_[1], leader);
+  }
+}
+
+void Operator::AskNow(SimNode* leader) { Ask(tasks_.front(), leader); }
+
+void Operator::Ask(const Task& task, SimNode* leader) {
+  const raft::Core* core = leader->core();
+  if (core == nullptr) return;
+  if (world_->random()->Chance(settings_.from_log)) {
+    Propose(task, core->configuration(), core->configuration_index(), leader);
+  } else {
+    const store::Membership membership = leader->kv()->membership();
+    Propose(task, membership.configuration, membership.index, leader);
   }
 }
 
@@ -101,9 +119,10 @@ bool Operator::Done(const Task& task, const store::Membership& membership) {
   return true;
 }
 
-void Operator::Propose(const Task& task, const store::Membership& membership, SimNode* leader) {
-  std::vector<raft::NodeId> voters = membership.configuration.voters();
-  std::vector<raft::NodeId> learners = membership.configuration.learners();
+void Operator::Propose(const Task& task, const raft::Configuration& configuration,
+                       raft::Index based_on, SimNode* leader) {
+  std::vector<raft::NodeId> voters = configuration.voters();
+  std::vector<raft::NodeId> learners = configuration.learners();
   datum::membership::MembershipChange change;
   switch (task.goal) {
     case Goal::kIn:
@@ -124,7 +143,7 @@ void Operator::Propose(const Task& task, const store::Membership& membership, Si
   const std::string command = raft::EncodeConfigurationCommand(
       raft::Configuration(voters, learners), change.SerializeAsString());
   // What came of it is seen in the members.
-  leader->ChangeConfiguration(command, membership.index, seconds(2), [](raft::PublishOutcome) {});
+  leader->ChangeConfiguration(command, based_on, seconds(2), [](raft::PublishOutcome) {});
 }
 
 }  // namespace simulation

@@ -6,6 +6,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/canary.h"
 #include "google/protobuf/io/coded_stream.h"
 
 namespace simulation {
@@ -25,7 +26,7 @@ uint64_t OperationOf(const raft::Entry& entry) {
 void SimMachine::Apply(std::span<const raft::ApplyItem> items,
                        std::vector<raft::ApplyResult>* results) {
   for (const raft::ApplyItem& item : items) {
-    if (!lost()) checker_->OnApply(node_, *item.entry, OperationOf(*item.entry));
+    if (!lost()) checker_->OnApply(node_, *item.entry, OperationOf(*item.entry), *disk_);
     if (item.entry->kind == raft::EntryKind::kConfiguration) identities_known_ = false;
   }
   results->clear();
@@ -47,6 +48,8 @@ absl::StatusOr<raft::InstalledState> SimMachine::Install(uint64_t staged) {
   identities_known_ = false;
   if (installed.ok()) {
     checker_->OnState(node_, machine_->applied().index, machine_->state_hash());
+    const uint64_t more = base::Planted("snapshot-says-more") ? 1 : 0;
+    installed->position.index = installed->position.index + more;
   }
   return installed;
 }
@@ -61,7 +64,10 @@ std::optional<raft::Index> SimMachine::DoBackgroundWork() {
   }
   if (!random_->Chance(flush_chance_)) return std::nullopt;
   machine_->Flush();
-  return machine_->applied().index;
+  // A flush that finds the state damaged makes nothing durable.
+  const auto flushed = machine_->persisted_applied();
+  if (!flushed.ok()) return std::nullopt;
+  return flushed->index;
 }
 
 const SimMachine::Identities& SimMachine::identities() {

@@ -27,8 +27,12 @@ class SimMachine final : public raft::StateMachine {
  public:
   // `random` decides on the pace of background work only.
   SimMachine(raft::NodeId node, std::unique_ptr<store::KvMachine> machine, base::Random* random,
-             Checker* checker)
-      : node_(node), machine_(std::move(machine)), random_(random), checker_(checker) {}
+             Checker* checker, const DurableLog* disk)
+      : node_(node),
+        machine_(std::move(machine)),
+        random_(random),
+        checker_(checker),
+        disk_(disk) {}
 
   void Apply(std::span<const raft::ApplyItem> items,
              std::vector<raft::ApplyResult>* results) override;
@@ -56,6 +60,7 @@ class SimMachine final : public raft::StateMachine {
   const std::unique_ptr<store::KvMachine> machine_;
   base::Random* const random_;
   Checker* const checker_;
+  const DurableLog* const disk_;
   double flush_chance_ = 0.02;
   Identities identities_;
   bool identities_known_ = false;

@@ -94,9 +94,10 @@ int ShrinkSeed() {
   RunOptions run = options;
   run.faults = few;
   const std::string what = RunApart(run);
-  std::printf("%zu of %zu faults; %s\nreplay: tools/dev sim --seed %lu --only %s\n", few.size(),
+  const std::string planted = FLAGS_canary.empty() ? "" : " --canary " + FLAGS_canary;
+  std::printf("%zu of %zu faults; %s\nreplay: tools/dev sim%s --seed %lu --only %s\n", few.size(),
               all.size(), what.empty() ? "no violation" : ("VIOLATION: " + what).c_str(),
-              FLAGS_seed, numbers.c_str());
+              planted.c_str(), FLAGS_seed, numbers.c_str());
   return what.empty() ? 0 : 1;
 }
 

@@ -83,6 +83,20 @@ class SimNode::NetworkPort final : public raft::Transport {
   SimNode* const node_;
 };
 
+// Messages that wait for the end of a write.
+class SimNode::HeldPort final : public raft::Transport {
+ public:
+  void Send(raft::NodeId to, std::string bytes) override {
+    held_.push_back({to, std::move(bytes)});
+  }
+  void SendAll(raft::Transport* transport) {
+    for (auto& [to, bytes] : std::exchange(held_, {})) transport->Send(to, std::move(bytes));
+  }
+
+ private:
+  std::vector<std::pair<raft::NodeId, std::string>> held_;
+};
+
 class SimNode::SnapshotPort final : public raft::SnapshotTransport {
  public:
   explicit SnapshotPort(SimNode* node) : node_(node) {}
@@ -188,9 +202,12 @@ void SimNode::BuildParts(Running* running, raft::NodeStart start) {
   running->inbox =
       std::make_unique<raft::Inbox>(options.inbox_publishes_max, options.inbox_bytes_max);
   running->sender = std::make_unique<raft::Sender>(running->transport.get());
+  running->held_messages = std::make_unique<HeldPort>();
+  running->held_sender = std::make_unique<raft::Sender>(running->held_messages.get());
+  running->held_reports = std::make_unique<raft::Inbox>(1, 1);
   running->log_writer = std::make_unique<raft::LogWriter>(
-      running->observed_log.get(), running->observed_promises.get(), running->sender.get(),
-      running->inbox.get());
+      running->observed_log.get(), running->observed_promises.get(), running->held_sender.get(),
+      running->held_reports.get());
   running->applier = std::make_unique<raft::Applier>(
       id_, running->machine.get(), &running->publishes, &running->answers, running->inbox.get());
   running->driver = std::make_unique<raft::Driver>(
@@ -314,9 +331,12 @@ void SimNode::Heal() {
   ThawClock();
   if (paused_) Resume();
   if (!running_) return Start();
-  // A turn that was planned for the end of the stall need not be waited for.
+  // A turn that was planned for the end of a stall need not be waited for.
   running_->log_planned = false;
   PlanLog();
+  running_->applies_from = base::TimePoint::min();
+  running_->apply_planned = false;
+  PlanApply();
 }
 
 // Design: an id belongs to one data directory, and never comes back once it was removed.
@@ -340,13 +360,20 @@ bool SimNode::ExportState(raft::LogPosition* position, std::string* bytes) {
   store::KvMachine* machine = kv();
   if (machine == nullptr || machine->lost()) return false;
   machine->Flush();
-  *position = machine->applied();
+  const auto flushed = machine->persisted_applied();
+  if (!flushed.ok()) return false;
+  *position = *flushed;
   *bytes = states_.rbegin()->second->Export();
   return true;
 }
 
 void SimNode::Stage(raft::LogPosition position, std::string bytes) {
   staged_[++last_staged_] = std::move(bytes);
+  // To open a whole state takes its time, and the apply thread does nothing else meanwhile.
+  if (running_ && !healed_ && world_->random()->Chance(0.5)) {
+    running_->applies_from =
+        world_->now() + world_->RandomDelay(milliseconds(1), milliseconds(2500));
+  }
   Report(raft::SnapshotArrived{position, last_staged_});
 }
 
@@ -415,17 +442,26 @@ void SimNode::PlanRaft() {
            &SimNode::RaftTurn);
 }
 
+// A write begins and ends at moments of their own, and a disk that stalls does so in between or
+// before: what it was asked is then done and not told, or not done.
 void SimNode::PlanLog() {
-  const bool stalls = !healed_ && world_->random()->Chance(0.0005);
-  base::Duration delay = stalls ? world_->RandomDelay(milliseconds(100), milliseconds(2500))
-                                : world_->RandomDelay(settings_.sync_min, settings_.sync_max);
-  delay = std::max(delay, stalled_until_ - std::min(stalled_until_, world_->now()));
-  PlanTurn(delay, &running_->log_planned, &SimNode::LogTurn);
+  base::Random* random = world_->random();
+  const bool ends = running_->write_under_way;
+  base::Duration delay = ends ? world_->RandomDelay(settings_.sync_min, settings_.sync_max)
+                              : TurnDelay(microseconds(5), microseconds(200));
+  if (!healed_ && random->Chance(0.0005)) {
+    delay = world_->RandomDelay(milliseconds(100), milliseconds(2500));
+  }
+  if (ends || random->Chance(0.5)) {
+    delay = std::max(delay, stalled_until_ - std::min(stalled_until_, world_->now()));
+  }
+  PlanTurn(delay, &running_->log_planned, ends ? &SimNode::EndLogTurn : &SimNode::LogTurn);
 }
 
 void SimNode::PlanApply() {
-  PlanTurn(TurnDelay(microseconds(20), milliseconds(2)), &running_->apply_planned,
-           &SimNode::ApplyTurn);
+  base::Duration delay = TurnDelay(microseconds(20), milliseconds(2));
+  delay = std::max(delay, running_->applies_from - std::min(running_->applies_from, world_->now()));
+  PlanTurn(delay, &running_->apply_planned, &SimNode::ApplyTurn);
 }
 
 void SimNode::PlanTimer() {
@@ -453,10 +489,20 @@ void SimNode::RaftTurn() {
 }
 
 void SimNode::LogTurn() {
-  if (running_->log_writer->RunOnce()) {
-    PlanRaft();
-    PlanLog();
+  if (running_->write_under_way || !running_->log_writer->RunOnce()) return;
+  running_->write_under_way = true;
+  PlanLog();
+}
+
+void SimNode::EndLogTurn() {
+  if (world_->now() < stalled_until_) return PlanLog();
+  running_->write_under_way = false;
+  running_->held_messages->SendAll(running_->transport.get());
+  for (raft::InboxItem& report : running_->held_reports->TakeNow()) {
+    running_->inbox->PushReport(std::move(report));
   }
+  PlanRaft();
+  PlanLog();
 }
 
 void SimNode::ApplyTurn() {

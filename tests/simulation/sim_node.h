@@ -143,6 +143,7 @@ class SimNode {
   class ObservedLog;
   class ObservedPromises;
   class NetworkPort;
+  class HeldPort;
   class SnapshotPort;
   // All that dies with the process.
   struct Running {
@@ -155,6 +156,11 @@ class SimNode {
     std::unique_ptr<SimMachine> machine;
     std::unique_ptr<raft::Inbox> inbox;
     std::unique_ptr<raft::Sender> sender;
+    // What the log thread has to tell once its write has come to its end.
+    std::unique_ptr<HeldPort> held_messages;
+    std::unique_ptr<raft::Sender> held_sender;
+    std::unique_ptr<raft::Inbox> held_reports;
+    bool write_under_way = false;
     raft::PublishTable publishes;
     raft::AnswerQueue answers;
     raft::AnswerQueue reads;
@@ -167,6 +173,8 @@ class SimNode {
     bool log_planned = false;
     bool apply_planned = false;
     base::TimePoint timer = base::kForever;
+    // The apply thread is busy until then.
+    base::TimePoint applies_from = base::TimePoint::min();
   };
 
   raft::NodeOptions Options() const;
@@ -191,6 +199,7 @@ class SimNode {
   void RunAnswers();
   void RaftTurn();
   void LogTurn();
+  void EndLogTurn();
   void ApplyTurn();
   // Runs `turn`, in which the process may come to its end.
   void RunTurn(void (SimNode::*turn)());

@@ -45,8 +45,8 @@ void SimNode::LoadState(Running* running) {
     Tell("loses its state: " + std::string(damage.message()));
     if (running_) Report(raft::StateLost{});
   });
-  running->machine =
-      std::make_unique<SimMachine>(id_, *std::move(machine), world_->random(), around_.checker);
+  running->machine = std::make_unique<SimMachine>(id_, *std::move(machine), world_->random(),
+                                                  around_.checker, &durable_);
   running->machine->set_flush_chance(settings_.flush_chance);
 }
 

@@ -73,6 +73,35 @@ SimNode::Settings DrawNode(base::Random* random, size_t members) {
   if (random->Chance(0.5)) settings.append_bytes_max = 1;
   if (random->Chance(0.5)) settings.in_flight_messages_max = random->Between(1, 4);
   if (random->Chance(0.4)) settings.slow_turns = 0.02;
+  // Hardly any log is kept: who was away for a moment is sent a whole state.
+  if (random->Chance(0.25)) {
+    settings.segment_bytes = 1 << 10;
+    settings.log_reserve_bytes = 0;
+    settings.flush_chance = 0.5;
+  }
+  return settings;
+}
+
+ClientSettings DrawClients(base::Random* random) {
+  ClientSettings settings;
+  // So many that a leader which is cut off gathers a long tail, and that states are compared
+  // (raft::kDigestInterval).
+  if (random->Chance(0.08)) {
+    settings.clients = 24;
+    settings.pause_max = milliseconds(random->Chance(0.5) ? 60 : 200);
+  }
+  return settings;
+}
+
+OperatorSettings DrawOperator(base::Random* random) {
+  OperatorSettings settings;
+  if (random->Chance(0.4)) {
+    settings.from_log = 0.5;
+    settings.any_leader = 0.5;
+    settings.twice = 0.3;
+    settings.pause_min = milliseconds(1);
+    settings.pause_max = milliseconds(60);
+  }
   return settings;
 }
 
@@ -128,21 +157,24 @@ Simulation::Simulation(const RunOptions& options)
         return network_->IsCut(from.host(), to.host()) || network_->IsCut(to.host(), from.host());
       });
   BuildNodes(members_, hosts);
-  operator_ = std::make_unique<Operator>(&world_, &timeline_, &nodes_);
+  operator_ = std::make_unique<Operator>(DrawOperator(random), &world_, &timeline_, &nodes_);
   faults_ = std::make_unique<FaultInjector>(&world_, &timeline_, network_.get(), operator_.get(),
                                             &nodes_);
-  clients_ = std::make_unique<Clients>(ClientSettings(), &world_, &checker_, &nodes_);
+  clients_ = std::make_unique<Clients>(DrawClients(random), &world_, &checker_, &nodes_);
 }
 
 void Simulation::BuildNodes(size_t members, size_t hosts) {
   base::Random* random = world_.random();
   const SimNode::Settings common = DrawNode(random, members);
   const bool clocks_drift = random->Chance(0.5);
+  // Then one leader sends a state where another still has the log.
+  const bool reserves_differ = random->Chance(0.3);
   for (size_t host = 1; host <= hosts; ++host) {
     SimNode::Settings settings = common;
     if (clocks_drift) settings.drift = (static_cast<double>(random->Below(201)) - 100) / 1000;
     // What a member remembers must not change what it answers.
     settings.datum_cache_bytes = random->Chance(0.5) ? 0 : 64 << 10;
+    if (reserves_differ) settings.log_reserve_bytes = random->Chance(0.5) ? 0 : 256 << 10;
     nodes_.push_back(std::make_unique<SimNode>(host, settings, AroundNodes()));
   }
 }
@@ -244,6 +276,9 @@ void Simulation::CheckLiveness() {
     if (!leader->core()->configuration().IsMember(node->id())) continue;
     if (node->core() == nullptr) {
       return checker_.Fail("liveness: " + node->name() + " does not run after healing");
+    }
+    if (node->core()->hard_state().doubtful) {
+      return checker_.Fail("liveness: " + node->name() + " still doubts itself after healing");
     }
     if (node->kv()->applied() != leader->kv()->applied() || node->kv()->lost() ||
         node->kv()->state_hash() != leader->kv()->state_hash()) {

@@ -6,7 +6,6 @@
 #include <memory>
 #include <utility>
 
-#include "base/canary.h"
 #include "tests/simulation/sim_node.h"
 
 namespace simulation {
@@ -54,7 +53,6 @@ void SnapshotRoad::Depart(const std::shared_ptr<Transfer>& transfer) {
   if (!Holds(*transfer) || !transfer->from->ExportState(&transfer->position, &transfer->bytes)) {
     return transfer->done(absl::UnavailableError("the stream broke"));
   }
-  if (base::Planted("snapshot-says-more")) transfer->position.index = transfer->position.index + 1;
   GoOn(transfer, transfer->bytes.size());
 }
 

@@ -251,6 +251,25 @@ TEST_F(CoreDeathTest, ALogAheadOfItsTermEndsTheProcess) {
 }
 
 // A leader of three in term 1 that has committed its first entry.
+// A leader may have let go of its log before it has heard of this peer at all, and then the state
+// is the first thing of its term that arrives (found by the simulator).
+TEST_F(CoreTest, AStateOfALaterTermBringsItsTermWithIt) {
+  CoreStart start;
+  start.hard_state = {Term(7), kPeer};
+  Core core = MakeCore({kSelf, kPeer, kOther}, std::move(start));
+  const LogPosition position{Term(8), Index(40)};
+  Effects effects = Step(&core, SnapshotArrived{position, 1});
+  ASSERT_EQ(effects.staged.size(), 1u);
+  EXPECT_TRUE(effects.staged[0].install);
+
+  effects = Step(&core, SnapshotInstalled{true, position, core.configuration(), Index(1)});
+  EXPECT_EQ(core.current_term(), Term(8));
+  EXPECT_EQ(core.log().last(), position);
+  ASSERT_TRUE(effects.hard_state.has_value());
+  EXPECT_EQ(*effects.hard_state, (HardState{Term(8), std::nullopt}));
+  EXPECT_EQ(effects.restart_log, position);
+}
+
 class LeaderTest : public CoreTest {
  protected:
   LeaderTest() : core_(MakeCore({kSelf, kPeer, kOther})) {
