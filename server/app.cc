@@ -273,6 +273,7 @@ void App::PublishAttributes() {
     // Before the cluster has its first members, or this one is among them, there is nobody to name.
     if (outcome.kind == raft::PublishOutcome::Kind::kApplied && outcome.result.status.ok()) {
       health_.SetServing("", true);
+      upkeep_.StateIsCurrent();
       LOG(INFO) << config_.name << ": ready to serve client requests";
       return;
     }

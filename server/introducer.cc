@@ -157,12 +157,17 @@ void Introducer::LogWaiting(const StartDecision& decision, const std::vector<Ans
                        ? "a quorum of the initial members is there, or a cluster that lives says "
                          "who it is"
                        : "the cluster that it joins says who it is")
-               << ". " << absl::StrJoin(lines, "; ");
+               << ". " << absl::StrJoin(lines, "; ")
+               << ". What helps: start the members that are down. If this directory is lost for "
+                  "good and the cluster has a leader: etcdctl member remove ID (etcdctl member "
+                  "list shows it), then etcdctl member add "
+               << config_.name
+               << " --peer-urls=" << absl::StrJoin(config_.initial_advertise_peer_urls, ",");
 }
 
 absl::StatusOr<Introduced> Introducer::Run(const std::function<bool()>& stop_asked) {
   const std::vector<Other> others = Others();
-  const bool may_found = config_.initial_cluster_state == "new";
+  bool may_found = config_.initial_cluster_state == "new";
   if (others.empty()) {
     if (may_found) return Found({});
     return absl::FailedPreconditionError(
@@ -189,6 +194,10 @@ absl::StatusOr<Introduced> Introducer::Run(const std::function<bool()>& stop_ask
     const StartDecision decision = DecideStart(may_found, initial_, answers);
     if (decision.kind == StartDecision::Kind::kFound) return Found(answers);
     if (decision.kind == StartDecision::Kind::kJoin) return Join(decision.answer);
+    // Beside a cluster that lives none is founded, though it be silent from now on.
+    for (const IntroduceResponse& answer : answers) {
+      if (answer.state() == IntroduceResponse::LIVING) may_found = false;
+    }
     LogWaiting(decision, answered);
     if (stop_asked()) return absl::CancelledError("ended while waiting for the other members");
     Pause(kRoundPause);

@@ -31,7 +31,11 @@ SnapshotSender::SnapshotSender(SnapshotSenderOptions options, MakeCheckpoint mak
     : options_(std::move(options)),
       make_checkpoint_(std::move(make_checkpoint)),
       find_peer_(std::move(find_peer)),
-      discard_(std::move(discard)) {}
+      discard_(std::move(discard)) {
+  // What a crash left behind holds on to files that are in use no more.
+  std::error_code ignored;
+  std::filesystem::remove_all(absl::StrCat(options_.directory, "/", kCheckpointName), ignored);
+}
 
 void SnapshotSender::SendSnapshot(raft::NodeId peer, Done done) {
   {

@@ -37,7 +37,8 @@ base::Duration Upkeep::Once(base::TimePoint now) {
   if (now >= look_due_) {
     look_due_ = now + kLookInterval;
     ReleaseLog();
-    WatchSpace(now);
+    storage_->machine->CheckFiles().IgnoreError();  // the machine says what it found
+    if (state_is_current_) WatchSpace(now);
   }
   return more.ok() && *more ? base::Duration::zero() : kPause;
 }

@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "base/time.h"
@@ -22,6 +23,10 @@ class Upkeep {
  public:
   // All must outlive it.
   Upkeep(const Config& config, Storage* storage, raft::Node* node, const State* state);
+
+  // The state has caught up with what was committed when this member started: only now does it
+  // know which alarms there are. Threads: any.
+  void StateIsCurrent() { state_is_current_ = true; }
 
   // One round. Returns how long the next one may wait.
   base::Duration Once(base::TimePoint now);
@@ -39,6 +44,7 @@ class Upkeep {
   raft::Node* const node_;
   const State* const state_;
   SpaceWatch space_;
+  std::atomic<bool> state_is_current_{false};
   base::TimePoint look_due_;
   raft::Index released_;
 };

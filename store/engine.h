@@ -101,6 +101,8 @@ class Engine : public Reader {
 
   // DataLoss once a write, a flush or work in the background has met it. Reads do not set it.
   virtual absl::Status damage() const = 0;
+  // DataLoss if a file that the state lies in is shorter than it was written. Looks at all of them.
+  virtual absl::Status CheckFiles() const { return absl::OkStatus(); }
 
   // Another engine takes its place: work in the background ends, flushes do nothing, and its files
   // may go. Views and cursors that are there may still be read.

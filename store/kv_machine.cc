@@ -371,6 +371,12 @@ absl::Status KvMachine::ReadTxnOf(const View& view, const etcdserverpb::TxnReque
   return absl::OkStatus();
 }
 
+absl::Status KvMachine::CheckFiles() {
+  if (lost()) return absl::OkStatus();
+  const std::shared_ptr<Backing> backing = view()->backing;
+  return Checked(backing->engine->CheckFiles(), *backing);
+}
+
 absl::StatusOr<bool> KvMachine::CompactStep(size_t records_max) {
   if (lost()) return false;
   const std::shared_ptr<Backing> backing = view()->backing;

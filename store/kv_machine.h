@@ -107,6 +107,9 @@ class KvMachine final : public raft::StateMachine {
   // Errors: what the engine's reads return, DataLoss.
   absl::StatusOr<bool> CompactStep(size_t records_max);
 
+  // Looks at the files of the state; a state whose files are damaged is lost. Threads: background.
+  absl::Status CheckFiles();
+
   // Flushes if that is due (KvMachineOptions). True if it flushed.
   bool FlushIfDue(base::TimePoint now);
   // Promises: what is applied survives a crash, and the log before it may go.

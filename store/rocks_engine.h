@@ -56,6 +56,7 @@ class RocksEngine final : public Engine {
   void DropKeysBelow(Family family, std::string_view bound) override;
   void DropValuesBelow(Family family, std::string_view bound) override;
   absl::Status damage() const override;
+  absl::Status CheckFiles() const override;
   void Retire() override;
   absl::Status Checkpoint(const std::string& directory) override;
   uint64_t PhysicalBytes() const override;
