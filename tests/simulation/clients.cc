@@ -98,7 +98,7 @@ void Clients::Start() {
 }
 
 void Clients::PlanNext(size_t client) {
-  world_->After(world_->RandomDelay(milliseconds(1), settings_.pause_max), [this, client] {
+  world_->After(world_->RandomDelay(milliseconds(1), pause_max_), [this, client] {
     if (!stopped_) Ask(client);
   });
 }

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -33,9 +34,19 @@ class Clients {
  public:
   Clients(const ClientSettings& settings, World* world, Checker* checker,
           const std::vector<std::unique_ptr<SimNode>>* nodes)
-      : settings_(settings), world_(world), checker_(checker), nodes_(nodes) {}
+      : settings_(settings),
+        pause_max_(settings.pause_max),
+        world_(world),
+        checker_(checker),
+        nodes_(nodes) {}
 
   void Start();
+  // They ask no more than the slowest pipeline of a healed cluster can carry, one entry a message
+  // and one message under way.
+  void CalmDown() {
+    pause_max_ =
+        std::max<base::Duration>(pause_max_, std::chrono::milliseconds(100 * settings_.clients));
+  }
   // Nobody asks anything new.
   void Stop() { stopped_ = true; }
 
@@ -66,6 +77,7 @@ class Clients {
   std::string NewValue();
 
   const ClientSettings settings_;
+  base::Duration pause_max_;
   World* const world_;
   Checker* const checker_;
   const std::vector<std::unique_ptr<SimNode>>* const nodes_;

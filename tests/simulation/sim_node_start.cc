@@ -16,6 +16,7 @@ void SimNode::LoadPromises(Running* running) {
   if (!meta.ok()) {
     if (!absl::IsDataLoss(meta.status())) throw ProcessEnded{meta.status().ToString()};
     around_.checker->Fail(name() + ": " + meta.status().ToString());
+    throw ProcessEnded{"it cannot read what it has promised"};
   }
   auto promises = store::Promises::Load(*std::move(meta));
   CHECK(promises.ok()) << promises.status();

@@ -231,6 +231,7 @@ void Simulation::Heal() {
   network_->Heal();
   road_->Heal();
   for (const auto& node : nodes_) node->Heal();
+  clients_->CalmDown();
 }
 
 // Asks a member after the other, until one serves.
@@ -278,7 +279,7 @@ void Simulation::CheckLiveness() {
       return checker_.Fail("liveness: " + node->name() + " does not run after healing");
     }
     if (node->core()->hard_state().doubtful) {
-      return checker_.Fail("liveness: " + node->name() + " still doubts itself after healing");
+      return checker_.Fail("liveness: a member still doubts itself after healing:" + StateText());
     }
     if (node->kv()->applied() != leader->kv()->applied() || node->kv()->lost() ||
         node->kv()->state_hash() != leader->kv()->state_hash()) {
