@@ -290,7 +290,8 @@ class Core {
   int quick_tries_ = 0;
   // Follower: the highest index at which this log is known to equal the leader's of this term.
   Index matched_index_;
-  // Follower: the highest commit index that the leader of this term told.
+  // Follower: the highest commit index that the leader of this term told after it had heard this
+  // life of this node, so that nothing which an earlier life acknowledged is counted any more.
   Index told_commit_;
 
   // A snapshot is being installed: nothing is handed out before its end.

@@ -30,7 +30,6 @@ void Core::OnAppendEntries(const Envelope& envelope) {
   const Index proven = std::max(append.prev_log.index + append.entries.size(), commit_index_);
   matched_index_ = std::max(matched_index_, proven);
   // Paper, figure 2: set commitIndex = min(leaderCommit, index of last new entry).
-  told_commit_ = std::max(told_commit_, append.leader_commit);
   if (base::Planted("commit-beyond-proven")) matched_index_ = log_.last().index;
   CommitUpTo(std::min(append.leader_commit, matched_index_));
   ClearDoubtIfWhole();

@@ -19,7 +19,7 @@ void Core::HeartbeatTask() {
 void Core::BroadcastHeartbeat() {
   heartbeat_due_ = now_ + options_.heartbeat_interval;
   for (const auto& [peer, progress] : progress_) {
-    Send(peer, Heartbeat{commit_index_, reads_.round(), agreed_digest_});
+    Send(peer, Heartbeat{commit_index_, reads_.round(), agreed_digest_, progress.session});
   }
 }
 
@@ -43,7 +43,9 @@ void Core::OnHeartbeat(const Envelope& envelope) {
   // The leader's commit index says nothing of what stands in this log behind the place up to
   // which the two are known to agree (Scylla#9965).
   const Index proven = base::Planted("commit-from-heartbeat") ? log_.last().index : matched_index_;
-  told_commit_ = std::max(told_commit_, heartbeat.leader_commit);
+  if (heartbeat.heard_session == options_.session) {
+    told_commit_ = std::max(told_commit_, heartbeat.leader_commit);
+  }
   CommitUpTo(std::min(heartbeat.leader_commit, proven));
   ClearDoubtIfWhole();
   CompareWithAgreed(heartbeat.agreed);

@@ -85,6 +85,8 @@ struct Heartbeat {
   ReadRound round;
   // What a quorum of states holds; a member whose state differs there is wrong.
   StateDigest agreed;
+  // The life of the receiver that the leader has heard: what an earlier one said counts no more.
+  Session heard_session;
 };
 
 struct HeartbeatReply {

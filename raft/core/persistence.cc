@@ -60,12 +60,14 @@ void Core::OnPersisted(WriteNumber write) {
   HandOutCommitted();
 }
 
-// A node that lost part of its log is whole again when it durably holds all that is committed in
-// the term of a leader that was elected without its vote: every entry whose commit may rest on
-// what it acknowledged and forgot is in that leader's log.
+// A node that lost part of its log is whole again when it durably holds all that the leader had
+// committed, in its own term, once it had heard this life of the node: an entry whose commit may
+// rest on what the node acknowledged and forgot is among that, or is in the log of a leader that
+// was elected without its vote. What the leader said before is no such word, and may come late.
 void Core::ClearDoubtIfWhole() {
-  if (!hard_state_.doubtful || told_commit_ == Index{}) return;
-  const bool whole = told_commit_ <= std::min(persisted_index_, matched_index_) &&
+  if (!hard_state_.doubtful) return;
+  const bool whole = told_commit_ != Index{} &&
+                     told_commit_ <= std::min(persisted_index_, matched_index_) &&
                      log_.TermAt(told_commit_) == current_term();
   if (!whole && !base::Planted("doubt-cleared-at-once")) return;
   hard_state_.doubtful = false;

@@ -69,6 +69,7 @@ struct Encoder {
     to->set_leader_commit(m.leader_commit.value());
     to->set_round(m.round.value());
     Put(m.agreed, to->mutable_agreed());
+    to->set_heard_session(m.heard_session.value());
   }
   void operator()(const HeartbeatReply& m) {
     auto* to = out->mutable_heartbeat_reply();
@@ -235,7 +236,7 @@ absl::StatusOr<Message> DecodeMessage(wire::Envelope* in) {
     }
     case wire::Envelope::kHeartbeat:
       return Heartbeat{Index(in->heartbeat().leader_commit()), ReadRound(in->heartbeat().round()),
-                       Digest(in->heartbeat().agreed())};
+                       Digest(in->heartbeat().agreed()), Session(in->heartbeat().heard_session())};
     case wire::Envelope::kHeartbeatReply: {
       const auto& m = in->heartbeat_reply();
       return HeartbeatReply{ReadRound(m.round()), Digest(m.digest()), m.needs_snapshot()};
