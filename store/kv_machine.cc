@@ -282,7 +282,7 @@ void KvMachine::ChainHash(const raft::Entry& entry, const absl::Status& result,
     hash.Fold(operation.value);
   }
   numbers.state_hash = hash.value();
-  if (entry.index.value() % raft::kDigestInterval == 0) {
+  if (entry.index.value() % options_.digest_interval == 0) {
     numbers.digest = {entry.index, numbers.state_hash};
   }
 }

@@ -43,6 +43,8 @@ struct KvMachineOptions {
   // A longer answer is not sent. It is built, encoded, in memory and in one piece, and protobuf
   // encodes less than 2 GiB.
   uint64_t answer_bytes_max = 512 << 20;
+  // The same on all members.
+  uint64_t digest_interval = raft::kDigestInterval;
 };
 
 class KvMachine final : public raft::StateMachine {

@@ -190,7 +190,7 @@ void Clients::Publish(SimNode* node, size_t place, const etcdserverpb::InternalR
   numbered.set_id(number);
   node->Publish(
       numbered.SerializeAsString(), kPatience,
-      [this, place, number, done](raft::PublishOutcome outcome) {
+      [this, node, place, number, done](raft::PublishOutcome outcome) {
         using Is = raft::PublishOutcome::Kind;
         // What comes after the client gave up was unknown to it.
         Operation ignored;
@@ -199,7 +199,9 @@ void Clients::Publish(SimNode* node, size_t place, const etcdserverpb::InternalR
           checker_->OnAcknowledged(number);
           const bool ok = outcome.result.status.ok();
           operation.outcome = ok ? Outcome::kOk : Outcome::kFail;
-          if (ok && !ended_[place] && !NoteAnswer(outcome.result.response, &operation)) {
+          // What a state that differs answered is nobody's word.
+          if (node->astray()) operation.outcome = Outcome::kUnknown;
+          if (ok && !node->astray() && !ended_[place] && !NoteAnswer(outcome.result.response, &operation)) {
             checker_->Fail("an answer that cannot be understood to " + Describe(operation));
           }
         } else if (outcome.kind != Is::kUnknown) {
@@ -245,6 +247,7 @@ void Clients::Read(SimNode* node, Operation operation, Done done) {
 }
 
 void Clients::ReadState(SimNode* node, Operation* operation) {
+  if (node->astray()) return;
   etcdserverpb::RangeRequest range;
   etcdserverpb::RangeResponse response;
   if (operation->kind == Kind::kRange) {

@@ -29,6 +29,7 @@ void SimNode::LoadState(Running* running) {
   options.cluster_id = 1;
   options.member_id = id_.value();
   options.datum_cache_bytes = settings_.datum_cache_bytes;
+  options.digest_interval = settings_.digest_interval;
   const uint64_t number = running->promises->state_number();
   // What was swapped for another, or came and was never taken into use.
   std::erase_if(states_, [number](const auto& state) { return state.first != number; });
@@ -47,7 +48,12 @@ void SimNode::LoadState(Running* running) {
     if (running_) Report(raft::StateLost{});
   });
   running->machine = std::make_unique<SimMachine>(id_, *std::move(machine), world_->random(),
-                                                  around_.checker, &durable_);
+                                                  around_.checker, &durable_, &stray_);
+  // It went astray behind what was flushed: the log makes it whole.
+  if (stray_.wanted || stray_.since > running->machine->applied().index) {
+    stray_ = Stray();
+    damaged_ = false;
+  }
   running->machine->set_flush_chance(settings_.flush_chance);
 }
 
