@@ -46,6 +46,7 @@ class Upkeep {
   SpaceWatch space_;
   std::atomic<bool> state_is_current_{false};
   base::TimePoint look_due_;
+  base::TimePoint space_look_due_;
   raft::Index released_;
 };
 

@@ -220,7 +220,7 @@ class Core {
 
   // transfer.cc
   void OnTransferLeadership(NodeId to);
-  NodeId BestSuccessor() const;
+  NodeId BestSuccessor(bool heard) const;
   void SendTimeoutNowIfCaughtUp();
   void OnTimeoutNow(const Envelope& envelope);
   void TransferTask();

@@ -10,13 +10,13 @@
 
 namespace raft {
 
-// Of the voters that were heard lately, the one that has most of the log.
-NodeId Core::BestSuccessor() const {
+// Of the voters that were heard lately, or were not, the one that has most of the log.
+NodeId Core::BestSuccessor(bool heard) const {
   NodeId best = kNobody;
   Index best_match;
   for (const auto& [peer, progress] : progress_) {
     if (!configuration().IsVoter(peer)) continue;
-    if (progress.last_heard <= now_ - options_.election_timeout) continue;
+    if ((progress.last_heard > now_ - options_.election_timeout) != heard) continue;
     if (best != kNobody && progress.match_index <= best_match) continue;
     best = peer;
     best_match = progress.match_index;
@@ -29,7 +29,7 @@ NodeId Core::BestSuccessor() const {
 void Core::OnTransferLeadership(NodeId to) {
   if (!is_leader() || to == options_.self) return;
   if (transfer_ && (to == kNobody || to == transfer_->to)) return;
-  if (to == kNobody) to = BestSuccessor();
+  if (to == kNobody) to = BestSuccessor(true);
   if (to == kNobody || !configuration().IsVoter(to)) return;
   transfer_ = Transfer{to, now_ + options_.election_timeout};
   Trace("hands over");
@@ -67,7 +67,7 @@ void Core::TransferTask() {
     transfer_.reset();
     Trace("gives up handing over");
     // Whoever it was sent to may yet stand; a leader that is unfit does not stand in the way.
-    if (unfit && BestSuccessor() != kNobody) return BecomeFollower(current_term(), kNobody);
+    if (unfit && BestSuccessor(true) != kNobody) return BecomeFollower(current_term(), kNobody);
   }
   if (unfit && !transfer_) OnTransferLeadership(kNobody);
 }

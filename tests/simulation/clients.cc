@@ -197,11 +197,11 @@ void Clients::Publish(SimNode* node, size_t place, const etcdserverpb::InternalR
         Operation& operation = ended_[place] ? ignored : history_[place];
         if (outcome.kind == Is::kApplied) {
           checker_->OnAcknowledged(number);
+          // What a state that differs answers is nobody's word.
+          if (node->astray()) return End(place, done);
           const bool ok = outcome.result.status.ok();
           operation.outcome = ok ? Outcome::kOk : Outcome::kFail;
-          // What a state that differs answered is nobody's word.
-          if (node->astray()) operation.outcome = Outcome::kUnknown;
-          if (ok && !node->astray() && !ended_[place] && !NoteAnswer(outcome.result.response, &operation)) {
+          if (ok && !ended_[place] && !NoteAnswer(outcome.result.response, &operation)) {
             checker_->Fail("an answer that cannot be understood to " + Describe(operation));
           }
         } else if (outcome.kind != Is::kUnknown) {

@@ -367,13 +367,17 @@ void SimNode::Report(raft::InboxItem report) {
 bool SimNode::ExportState(raft::LogPosition* position, std::string* bytes) {
   store::KvMachine* machine = kv();
   if (machine == nullptr || machine->lost()) return false;
-  // The fault atlas: what differs and is not found out yet is not handed on, else it would win.
-  if (astray()) return false;
+  // The fault atlas: what differs and is not found out yet is not handed on, else it might win;
+  // nor do those that need a state wait for it for ever.
+  if (astray()) {
+    machine->DeclareLost(absl::DataLossError("it differs, and others ask for it"));
+    return false;
+  }
   machine->Flush();
   const auto flushed = machine->persisted_applied();
   if (!flushed.ok()) return false;
   *position = *flushed;
-  *bytes = states_.rbegin()->second->Export();
+  *bytes = states_.at(running_->promises->state_number())->Export();
   return true;
 }
 
