@@ -225,6 +225,7 @@ class Core {
   void OnTimeoutNow(const Envelope& envelope);
   void TransferTask();
   bool DiskStalls() const;
+  bool DiskLagsBehindOthers() const;
   void OnPeerLost(NodeId peer);
 
   // snapshot.cc

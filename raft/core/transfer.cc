@@ -54,6 +54,14 @@ bool Core::DiskStalls() const {
   return asked_at && *asked_at + options_.election_timeout <= now_;
 }
 
+// This disk stands still while another's goes on. Where all stand still, as they may below one
+// machine, nobody would do better, and to hand over would only add an election.
+bool Core::DiskLagsBehindOthers() const {
+  if (!DiskStalls()) return false;
+  const NodeId other = BestSuccessor(true);
+  return other != kNobody && progress_.at(other).match_index > persisted_index_;
+}
+
 std::optional<base::TimePoint> Core::oldest_write_at() const {
   if (outstanding_writes_.empty()) return std::nullopt;
   return outstanding_writes_.front().asked_at;
@@ -62,7 +70,7 @@ std::optional<base::TimePoint> Core::oldest_write_at() const {
 // With each heartbeat: a hand-over that came to nothing ends, and a leader that should not lead
 // tries the next one (hashicorp/raft#503: heartbeats alone kept a leader whose disk stood still).
 void Core::TransferTask() {
-  const bool unfit = DiskStalls() || state_lost_;
+  const bool unfit = DiskLagsBehindOthers() || state_lost_;
   if (transfer_ && now_ >= transfer_->deadline) {
     transfer_.reset();
     Trace("gives up handing over");
