@@ -37,6 +37,8 @@
 #include "server/storage.h"
 #include "server/transfers.h"
 #include "server/upkeep.h"
+#include "server/watch_service.h"
+#include "store/watch_hub.h"
 
 namespace server {
 
@@ -69,6 +71,8 @@ class App {
   void PublishAttributes();
   // What must be done now and then, off every path (server/upkeep.h).
   void KeepUp();
+  // Passes changes on to those who watch (store/watch_hub.h).
+  void KeepWatchersTold();
   // Looks after the members (server/member_keeper.h).
   void KeepMembers();
   void HandOver();
@@ -91,6 +95,7 @@ class App {
   PeerTransport peers_;
   SnapshotReceiver snapshots_in_;
   SnapshotSender snapshots_out_;
+  store::WatchHub watch_hub_;
   raft::Node node_;
   NodeReplica replica_;
   ConfigurationChanger changer_;
@@ -98,6 +103,7 @@ class App {
   Upkeep upkeep_;
   Gate gate_;
   KvService kv_;
+  WatchService watches_;
   MaintenanceService maintenance_;
   ClusterService members_;
   IntroduceService introductions_;
@@ -116,6 +122,7 @@ class App {
   std::thread receiving_thread_;
   std::thread sending_thread_;
   std::thread members_thread_;
+  std::thread watch_thread_;
 };
 
 }  // namespace server
