@@ -168,6 +168,7 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
         ASSIGN_OR_RETURN(const std::string directory, snapshots_in_.Take(staged));
         return storage_->TakeStaged(directory);
       });
+  storage_->machine->set_keep_staged([this] { storage_->KeepTaken(); });
   storage_->machine->set_on_installed([this] { storage_->RemoveOtherStates(); });
   kv_.Register(&client_registry_);
   watches_.Register(&client_registry_);
@@ -238,9 +239,14 @@ ClusterServiceOptions App::ClusterOptions() const {
 absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, Signals signals) {
   const base::SystemClock clock;
   const base::TimePoint began = clock.Now();
-  const Introduce introduce = [&](const std::string& uuid) -> absl::StatusOr<Introduced> {
+  const Introduce introduce =
+      [&](const datum::disk::Identity& directory,
+          const std::function<void()>& heard_living) -> absl::StatusOr<Introduced> {
     ASSIGN_OR_RETURN(const InitialCluster initial, ComputeInitialCluster(config));
-    return Introducer(config, initial, uuid, &clock).Run(signals.stop_asked);
+    Introducer introducer(config, initial, directory.data_dir_uuid(), &clock);
+    const bool may_found =
+        config.initial_cluster_state == "new" && !directory.heard_living_cluster();
+    return introducer.Run(may_found, heard_living, signals.stop_asked);
   };
   ASSIGN_OR_RETURN(auto storage, Storage::Open(config, introduce));
   const auto took =

@@ -12,8 +12,10 @@ namespace {
 
 // Changes that one step of the background compaction looks at.
 constexpr size_t kCompactStepRecords = 2000;
-constexpr base::Duration kPause = std::chrono::milliseconds(100);
+constexpr base::Duration kPause = std::chrono::milliseconds(50);
 constexpr base::Duration kLookInterval = std::chrono::milliseconds(500);
+// A disk fills at hundreds of MiB a second.
+constexpr base::Duration kSpaceLookInterval = std::chrono::milliseconds(50);
 
 }  // namespace
 
@@ -42,8 +44,11 @@ base::Duration Upkeep::Once(base::TimePoint now) {
     look_due_ = now + kLookInterval;
     ReleaseLog();
     storage_->machine->CheckFiles().IgnoreError();  // the machine says what it found
-    if (state_is_current_) WatchSpace(now);
     CompactIfDue(now);
+  }
+  if (state_is_current_ && now >= space_look_due_) {
+    space_look_due_ = now + kSpaceLookInterval;
+    WatchSpace(now);
   }
   return more.ok() && *more ? base::Duration::zero() : kPause;
 }

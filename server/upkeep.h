@@ -53,6 +53,7 @@ class Upkeep {
   AutoCompaction auto_compaction_;
   std::atomic<bool> state_is_current_{false};
   base::TimePoint look_due_;
+  base::TimePoint space_look_due_;
   raft::Index released_;
 };
 

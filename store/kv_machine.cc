@@ -115,7 +115,7 @@ KvMachine::~KvMachine() = default;
 absl::StatusOr<std::unique_ptr<KvMachine>> KvMachine::Open(std::unique_ptr<Engine> engine,
                                                            const KvMachineOptions& options) {
   std::unique_ptr<KvMachine> machine(new KvMachine(options));
-  RETURN_IF_ERROR(machine->Load(std::move(engine)));
+  RETURN_IF_ERROR(machine->Load(std::move(engine), nullptr));
   return machine;
 }
 
@@ -126,7 +126,7 @@ std::unique_ptr<KvMachine> KvMachine::OpenLost(const KvMachineOptions& options) 
   return machine;
 }
 
-absl::Status KvMachine::Load(std::unique_ptr<Engine> engine) {
+absl::Status KvMachine::Load(std::unique_ptr<Engine> engine, const std::function<void()>& keep) {
   ASSIGN_OR_RETURN(const AppliedRecord numbers, DecodeFound([&](OnValue on_value) {
                      return engine->Get(Family::kApplied, kPositionName, on_value);
                    }));
@@ -141,6 +141,7 @@ absl::Status KvMachine::Load(std::unique_ptr<Engine> engine) {
     backing->compaction.Request(numbers.compact_revision, numbers.compacted_at);
   }
   // From here on nothing fails.
+  if (keep) keep();
   cluster_.TakeFrom(&cluster);
   bench_ = std::move(bench);
   auto view = std::make_shared<const View>(View{backing, backing->engine->NewView(), numbers});
@@ -151,6 +152,10 @@ absl::Status KvMachine::Load(std::unique_ptr<Engine> engine) {
 }
 
 absl::Status KvMachine::Install(std::unique_ptr<Engine> engine) {
+  return Install(std::move(engine), nullptr);
+}
+
+absl::Status KvMachine::Install(std::unique_ptr<Engine> engine, const std::function<void()>& keep) {
   const raft::LogPosition old_position = applied();
   const std::shared_ptr<Backing> old = bench_->backing;
   const int64_t old_revision = revision();
@@ -162,7 +167,7 @@ absl::Status KvMachine::Install(std::unique_ptr<Engine> engine) {
         absl::StrCat("a state at entry ", numbers.applied.index.value(),
                      " cannot take the place of one at entry ", old_position.index.value()));
   }
-  RETURN_IF_ERROR(Load(std::move(engine)));
+  RETURN_IF_ERROR(Load(std::move(engine), keep));
   unflushed_bytes_.store(0, std::memory_order_relaxed);
   unflushed_entries_.store(0, std::memory_order_relaxed);
   old->engine->Retire();
@@ -173,7 +178,7 @@ absl::Status KvMachine::Install(std::unique_ptr<Engine> engine) {
 absl::StatusOr<raft::InstalledState> KvMachine::Install(uint64_t staged) {
   if (!take_staged_) return absl::UnimplementedError("nothing is staged for this machine");
   ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, take_staged_(staged));
-  RETURN_IF_ERROR(Install(std::move(engine)));
+  RETURN_IF_ERROR(Install(std::move(engine), keep_staged_));
   if (on_installed_) on_installed_();
   const Membership membership = cluster_.membership();
   return raft::InstalledState{applied(), membership.configuration, membership.index};
@@ -285,7 +290,7 @@ void KvMachine::ChainHash(const raft::Entry& entry, const absl::Status& result,
     hash.Fold(operation.value);
   }
   numbers.state_hash = hash.value();
-  if (entry.index.value() % raft::kDigestInterval == 0) {
+  if (entry.index.value() % options_.digest_interval == 0) {
     numbers.digest = {entry.index, numbers.state_hash};
   }
 }

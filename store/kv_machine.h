@@ -45,11 +45,13 @@ struct KvMachineOptions {
   // A longer answer is not sent. It is built, encoded, in memory and in one piece, and protobuf
   // encodes less than 2 GiB.
   uint64_t answer_bytes_max = 512 << 20;
+  // The same on all members.
+  uint64_t digest_interval = raft::kDigestInterval;
 };
 
 class KvMachine final : public raft::StateMachine, public ChangeReader {
  public:
-  // Makes the state that was staged under that name the one of this member, durably, and opens it.
+  // Opens the state that was staged under that name. A crash still finds the old one.
   using TakeStaged = std::function<absl::StatusOr<std::unique_ptr<Engine>>(uint64_t staged)>;
   using OnDamage = std::function<void(const absl::Status&)>;
 
@@ -75,6 +77,9 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
   absl::Status Install(std::unique_ptr<Engine> engine);
   // All of these before the node starts.
   void set_take_staged(TakeStaged take_staged) { take_staged_ = std::move(take_staged); }
+  // Called when a staged state was opened and found good, before anything is read from it: makes
+  // it this member's, durably.
+  void set_keep_staged(std::function<void()> keep_staged) { keep_staged_ = std::move(keep_staged); }
   // Called after each Install of a staged state: the files of the one before may go.
   void set_on_installed(std::function<void()> on_installed) {
     on_installed_ = std::move(on_installed);
@@ -153,7 +158,9 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
 
   explicit KvMachine(const KvMachineOptions& options);
 
-  absl::Status Load(std::unique_ptr<Engine> engine);
+  // `keep` is called, if it is there, once nothing can fail any more.
+  absl::Status Load(std::unique_ptr<Engine> engine, const std::function<void()>& keep);
+  absl::Status Install(std::unique_ptr<Engine> engine, const std::function<void()>& keep);
   absl::Status ApplyEntry(const raft::ApplyItem& item, std::string* response);
   // False once the state is lost.
   bool ApplyItems(std::span<const raft::ApplyItem> items, std::vector<raft::ApplyResult>* results);
@@ -174,6 +181,7 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
 
   const KvMachineOptions options_;
   TakeStaged take_staged_;
+  std::function<void()> keep_staged_;
   std::function<void()> on_installed_;
   OnDamage on_damage_;
   ChangeObserver* observer_ = nullptr;
