@@ -39,6 +39,9 @@ class Call {
   virtual std::string peer() const = 0;
   // The client has gone or its deadline has passed: nobody reads the answer.
   virtual bool cancelled() const = 0;
+  // For an answer that may take long: `on_cancel` is called, from any thread and at most once, when
+  // nobody waits for it any more; at once if that is so already. It may end the call.
+  virtual void WhenCancelled(std::function<void()> on_cancel) const {}
 };
 
 // Ends a unary call. To be called exactly once. `response` counts only if `status` is OK.

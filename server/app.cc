@@ -67,9 +67,6 @@ void RegisterWhatIsToCome(rpc::Registry* registry) {
   RegisterUnimplemented(registry, "etcdserverpb.KV", {"RangeStream"});
   RegisterUnimplemented(registry, "etcdserverpb.Watch", {"Watch"});
   RegisterUnimplemented(
-      registry, "etcdserverpb.Lease",
-      {"LeaseGrant", "LeaseRevoke", "LeaseKeepAlive", "LeaseTimeToLive", "LeaseLeases"});
-  RegisterUnimplemented(
       registry, "etcdserverpb.Auth",
       {"AuthEnable", "AuthDisable", "AuthStatus", "Authenticate", "UserAdd", "UserGet", "UserList",
        "UserDelete", "UserChangePassword", "UserGrantRole", "UserRevokeRole", "RoleAdd", "RoleGet",
@@ -106,12 +103,14 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
           [this](const std::string& directory) { return storage_->machine->Checkpoint(directory); },
           [this](raft::NodeId peer) { return FindPeer(peer); },
           [this](uint64_t staged) { snapshots_in_.Discard(staged); }),
+      leases_({&replica_, &state_, &peers_, &clock_, config.election_timeout}),
       node_(NodeOptionsOf(config, *storage_), storage_->start,
             {&clock_, &log_, storage_->promises.get(), storage_->machine.get(), &peers_,
              &snapshots_out_},
             [this](const raft::NodeStatus& status) {
               LogStatus(config_.name, status);
               transfers_.Look(status, clock_.Now());
+              leases_.Wake();
             }),
       replica_(&node_),
       changer_(&replica_, &state_, &clock_),
@@ -120,6 +119,7 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
       gate_(GateOptionsOf(config, *storage_), &replica_, &clock_),
       kv_(&gate_, &state_, static_cast<int>(config.max_txn_ops)),
       maintenance_(&gate_, &state_, &transfers_, config.quota_backend_bytes),
+      lease_service_(&gate_, &state_, &leases_, base::EntropySeed),
       members_(&gate_, &state_, &changer_, ClusterOptions()),
       introductions_(
           &replica_, &state_, &changer_, &peers_, &clock_,
@@ -135,8 +135,9 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
         ASSIGN_OR_RETURN(const std::string directory, snapshots_in_.Take(staged));
         return storage_->TakeStaged(directory);
       });
-  storage_->machine->set_on_installed([this] { storage_->RemoveOtherStates(); });
+  FollowState();
   kv_.Register(&client_registry_);
+  lease_service_.Register(&client_registry_);
   maintenance_.Register(&client_registry_);
   members_.Register(&client_registry_);
   RegisterWhatIsToCome(&client_registry_);
@@ -144,7 +145,25 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
   rpc::RegisterReflection(&client_registry_);
   peers_.Register(&peer_registry_, [this](std::string bytes) { node_.Receive(std::move(bytes)); });
   introductions_.Register(&peer_registry_);
+  leases_.Register(&peer_registry_);
   snapshots_in_.Register(&peer_registry_);
+}
+
+void App::FollowState() {
+  const auto load = [this] {
+    const absl::StatusOr<store::LeaseTtls> ttls = storage_->machine->Leases();
+    // A state that is lost has none; the one that takes its place is loaded as it comes.
+    leases_.Load(ttls.ok() ? *ttls : store::LeaseTtls());
+  };
+  storage_->machine->set_on_commit(
+      [this](std::span<const store::WriteOperation> batch, const store::AppliedRecord& numbers) {
+        leases_.OnCommit(batch, numbers);
+      });
+  storage_->machine->set_on_installed([this, load] {
+    storage_->RemoveOtherStates();
+    load();
+  });
+  load();
 }
 
 absl::StatusOr<PeerAddress> App::FindPeer(raft::NodeId peer) const {
@@ -220,6 +239,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, Signals si
   app->upkeep_thread_ = std::thread([raw = app.get()] { raw->KeepUp(); });
   app->receiving_thread_ = std::thread([raw = app.get()] { raw->snapshots_in_.Run(); });
   app->sending_thread_ = std::thread([raw = app.get()] { raw->snapshots_out_.Run(); });
+  app->leases_thread_ = std::thread([raw = app.get()] { raw->leases_.Run(); });
   app->members_thread_ = std::thread([raw = app.get()] { raw->KeepMembers(); });
   return app;
 }
@@ -353,6 +373,7 @@ void App::Stop() {
   health_.SetServing("", false);
   health_.Stop();
   gate_.BeginStop();
+  leases_.Stop();
   // The transport waits for every call, and a call may wait for a quorum that is not there: after
   // the grace the node ends them all.
   auto drained = std::async(std::launch::async, [this] {
@@ -370,6 +391,7 @@ void App::Stop() {
   if (publisher_.joinable()) publisher_.join();
   if (upkeep_thread_.joinable()) upkeep_thread_.join();
   if (members_thread_.joinable()) members_thread_.join();
+  if (leases_thread_.joinable()) leases_thread_.join();
   peers_.Disconnect();
   // So that the next start has nothing to apply again.
   storage_->machine->Flush();

@@ -27,6 +27,8 @@
 #include "server/gate.h"
 #include "server/introduce_service.h"
 #include "server/kv_service.h"
+#include "server/lease_keeper.h"
+#include "server/lease_service.h"
 #include "server/maintenance_service.h"
 #include "server/member_keeper.h"
 #include "server/peer_book.h"
@@ -74,6 +76,8 @@ class App {
   void HandOver();
   void EndBecause(const std::string& why);
   void SaveConfiguration(const Membership& membership);
+  // What goes by what is applied hears of it from here on.
+  void FollowState();
   PeerTransport::Hooks TransportHooks();
   MemberKeeper::Parts KeeperParts();
   ClusterServiceOptions ClusterOptions() const;
@@ -91,6 +95,8 @@ class App {
   PeerTransport peers_;
   SnapshotReceiver snapshots_in_;
   SnapshotSender snapshots_out_;
+  // Before the node, whose first report wakes it.
+  LeaseKeeper leases_;
   raft::Node node_;
   NodeReplica replica_;
   ConfigurationChanger changer_;
@@ -99,6 +105,7 @@ class App {
   Gate gate_;
   KvService kv_;
   MaintenanceService maintenance_;
+  LeaseService lease_service_;
   ClusterService members_;
   IntroduceService introductions_;
   rpc::HealthService health_;
@@ -116,6 +123,7 @@ class App {
   std::thread receiving_thread_;
   std::thread sending_thread_;
   std::thread members_thread_;
+  std::thread leases_thread_;
 };
 
 }  // namespace server

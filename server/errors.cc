@@ -119,6 +119,7 @@ std::optional<WireError> Named(store::Error error) {
     case store::Error::kMemberNotFound:
     case store::Error::kMemberNotLearner:
     case store::Error::kMemberBound:
+    case store::Error::kOtherTerm:
       break;  // their own texts go on the wire
     case store::Error::kUnknownRequest:
     case store::Error::kUndecodable:

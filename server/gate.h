@@ -51,6 +51,8 @@ class Gate {
 
   // Learners and members whose state is lost serve neither writes nor linearizable reads.
   absl::Status CheckServed() const;
+  // Clients that say "hasleader" would rather hear at once that there is none.
+  absl::Status CheckLeaderWanted(const rpc::Call& call) const;
 
   base::TimePoint DeadlineOf(const rpc::Call& call) const;
   base::TimePoint Now() const { return clock_->Now(); }
@@ -59,9 +61,6 @@ class Gate {
   Replica& replica() const { return *replica_; }
 
  private:
-  // Clients that say "hasleader" would rather hear at once that there is none.
-  absl::Status CheckLeaderWanted(const rpc::Call& call) const;
-
   const GateOptions options_;
   // What etcd's log would hold of a request besides the request.
   const uint64_t header_bytes_;

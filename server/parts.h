@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/time.h"
 #include "proto/etcd/rpc.pb.h"
 #include "raft/node/node.h"
@@ -41,6 +42,10 @@ class State {
   virtual absl::Status ReadTxn(const etcdserverpb::TxnRequest& request, uint64_t raft_term,
                                etcdserverpb::TxnResponse* response) const = 0;
   virtual int64_t revision() const = 0;
+  virtual absl::StatusOr<std::vector<int64_t>> Leases() const = 0;
+  virtual absl::StatusOr<std::vector<std::string>> KeysOfLease(int64_t lease) const = 0;
+  // The term of the last entry that was applied.
+  virtual raft::Term applied_term() const = 0;
   virtual Membership membership() const = 0;
   virtual std::vector<etcdserverpb::AlarmMember> alarms() const = 0;
   // Whether a member's disk is full: nothing is taken then that takes space.

@@ -2,6 +2,8 @@
 
 #include "server/real_parts.h"
 
+#include "base/status.h"
+
 namespace server {
 
 Membership MachineState::membership() const {
@@ -20,6 +22,13 @@ Membership MachineState::membership() const {
     member.data_dir_uuid = each.data_dir_uuid();
   }
   return membership;
+}
+
+absl::StatusOr<std::vector<int64_t>> MachineState::Leases() const {
+  ASSIGN_OR_RETURN(const store::LeaseTtls ttls, machine_->Leases());
+  std::vector<int64_t> leases;
+  for (const auto& [lease, ttl] : ttls) leases.push_back(lease);
+  return leases;
 }
 
 std::vector<etcdserverpb::AlarmMember> MachineState::alarms() const {

@@ -47,6 +47,11 @@ class MachineState final : public State {
     return machine_->ReadTxn(request, raft_term, response);
   }
   int64_t revision() const override { return machine_->revision(); }
+  absl::StatusOr<std::vector<int64_t>> Leases() const override;
+  absl::StatusOr<std::vector<std::string>> KeysOfLease(int64_t lease) const override {
+    return machine_->KeysOfLease(lease);
+  }
+  raft::Term applied_term() const override { return machine_->applied().term; }
   Membership membership() const override;
   std::vector<etcdserverpb::AlarmMember> alarms() const override;
   bool no_space() const override { return machine_->no_space(); }

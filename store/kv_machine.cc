@@ -303,9 +303,10 @@ bool KvMachine::Commit() {
     if (operation.family != Family::kDatum) continue;
     bench.backing->cache.Update(operation.key, operation.value, bench.numbers.revision);
   }
-  bench.pending.Clear();
   bench.newest.set_revision(bench.numbers.revision);
   Publish(std::make_shared<View>(View{bench.backing, engine->NewView(), bench.numbers}));
+  if (on_commit_) on_commit_(bench.pending.operations(), bench.numbers);
+  bench.pending.Clear();
   return true;
 }
 
@@ -324,6 +325,22 @@ raft::LogPosition KvMachine::applied() const { return view()->numbers.applied; }
 
 uint64_t KvMachine::logical_bytes() const {
   return static_cast<uint64_t>(view()->numbers.live_bytes);
+}
+
+absl::StatusOr<LeaseTtls> KvMachine::Leases() const {
+  RETURN_IF_ERROR(CheckNotLost());
+  const std::shared_ptr<const View> view = this->view();
+  absl::StatusOr<LeaseTtls> leases = ReadLeases(*view->reader);
+  RETURN_IF_ERROR(Checked(leases.status(), *view->backing));
+  return leases;
+}
+
+absl::StatusOr<std::vector<std::string>> KvMachine::KeysOfLease(int64_t lease) const {
+  RETURN_IF_ERROR(CheckNotLost());
+  const std::shared_ptr<const View> view = this->view();
+  absl::StatusOr<std::vector<std::string>> keys = LeaseTable::KeysOf(lease, *view->reader);
+  RETURN_IF_ERROR(Checked(keys.status(), *view->backing));
+  return keys;
 }
 
 absl::Status KvMachine::Range(const etcdserverpb::RangeRequest& request, uint64_t raft_term,

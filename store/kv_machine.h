@@ -29,6 +29,7 @@
 #include "store/cluster_record.h"
 #include "store/engine.h"
 #include "store/history.h"
+#include "store/lease.h"
 #include "store/view.h"
 
 namespace store {
@@ -79,7 +80,15 @@ class KvMachine final : public raft::StateMachine {
   }
   // Called once when the state is lost, from the thread that met the damage.
   void set_on_damage(OnDamage on_damage) { on_damage_ = std::move(on_damage); }
+  // Called on the apply thread with the writes of each batch, once they can be read and before
+  // they are answered. Must not block. Set before the node starts.
+  using OnCommit = std::function<void(std::span<const WriteOperation>, const AppliedRecord&)>;
+  void set_on_commit(OnCommit on_commit) { on_commit_ = std::move(on_commit); }
   void DeclareLost(const absl::Status& why) const override;
+
+  // The leases as they are now, and the keys on one. Errors: as Range.
+  absl::StatusOr<LeaseTtls> Leases() const;
+  absl::StatusOr<std::vector<std::string>> KeysOfLease(int64_t lease) const;
 
   // Local reads at the newest state; linearizable only after a ReadIndex (raft/node/node.h).
   // The header shows `raft_term` and exactly the revision that was read.
@@ -147,6 +156,7 @@ class KvMachine final : public raft::StateMachine {
   TakeStaged take_staged_;
   std::function<void()> on_installed_;
   OnDamage on_damage_;
+  OnCommit on_commit_;
   ClusterRecord cluster_;
   // Of the apply thread.
   std::unique_ptr<Workbench> bench_;

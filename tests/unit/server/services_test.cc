@@ -72,6 +72,11 @@ class FakeState : public State {
     return absl::OkStatus();
   }
   int64_t revision() const override { return 5; }
+  absl::StatusOr<std::vector<int64_t>> Leases() const override { return std::vector<int64_t>(); }
+  absl::StatusOr<std::vector<std::string>> KeysOfLease(int64_t) const override {
+    return std::vector<std::string>();
+  }
+  raft::Term applied_term() const override { return node_term; }
   Membership membership() const override { return known; }
   std::vector<etcdserverpb::AlarmMember> alarms() const override { return raised; }
   bool no_space() const override {
@@ -83,6 +88,7 @@ class FakeState : public State {
   int64_t size_in_use_bytes() const override { return 40; }
 
   Membership known;
+  raft::Term node_term;
   std::vector<etcdserverpb::AlarmMember> raised;
 };
 
