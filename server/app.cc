@@ -71,9 +71,6 @@ void RegisterWhatIsToCome(rpc::Registry* registry) {
       {"AuthEnable", "AuthDisable", "AuthStatus", "Authenticate", "UserAdd", "UserGet", "UserList",
        "UserDelete", "UserChangePassword", "UserGrantRole", "UserRevokeRole", "RoleAdd", "RoleGet",
        "RoleList", "RoleDelete", "RoleGrantPermission", "RoleRevokePermission"});
-  RegisterUnimplemented(registry, "v3lockpb.Lock", {"Lock", "Unlock"});
-  RegisterUnimplemented(registry, "v3electionpb.Election",
-                        {"Campaign", "Proclaim", "Leader", "Observe", "Resign"});
 }
 
 // Each change of role, term or leader is one line that says who, when and what.
@@ -120,6 +117,9 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
       kv_(&gate_, &state_, static_cast<int>(config.max_txn_ops)),
       maintenance_(&gate_, &state_, &transfers_, config.quota_backend_bytes),
       lease_service_(&gate_, &state_, &leases_, base::EntropySeed),
+      turns_(&gate_, &state_, &lease_service_, &waiters_),
+      locks_(&turns_),
+      elections_(&turns_),
       members_(&gate_, &state_, &changer_, ClusterOptions()),
       introductions_(
           &replica_, &state_, &changer_, &peers_, &clock_,
@@ -138,6 +138,8 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
   FollowState();
   kv_.Register(&client_registry_);
   lease_service_.Register(&client_registry_);
+  locks_.Register(&client_registry_);
+  elections_.Register(&client_registry_);
   maintenance_.Register(&client_registry_);
   members_.Register(&client_registry_);
   RegisterWhatIsToCome(&client_registry_);
@@ -158,10 +160,12 @@ void App::FollowState() {
   storage_->machine->set_on_commit(
       [this](std::span<const store::WriteOperation> batch, const store::AppliedRecord& numbers) {
         leases_.OnCommit(batch, numbers);
+        waiters_.OnCommit(batch);
       });
   storage_->machine->set_on_installed([this, load] {
     storage_->RemoveOtherStates();
     load();
+    waiters_.WakeAll();
   });
   load();
 }

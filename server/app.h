@@ -24,11 +24,14 @@
 #include "server/cluster_service.h"
 #include "server/config.h"
 #include "server/configuration_changer.h"
+#include "server/election_service.h"
 #include "server/gate.h"
 #include "server/introduce_service.h"
+#include "server/key_waiters.h"
 #include "server/kv_service.h"
 #include "server/lease_keeper.h"
 #include "server/lease_service.h"
+#include "server/lock_service.h"
 #include "server/maintenance_service.h"
 #include "server/member_keeper.h"
 #include "server/peer_book.h"
@@ -38,6 +41,7 @@
 #include "server/snapshot_sender.h"
 #include "server/storage.h"
 #include "server/transfers.h"
+#include "server/turns.h"
 #include "server/upkeep.h"
 
 namespace server {
@@ -106,6 +110,10 @@ class App {
   KvService kv_;
   MaintenanceService maintenance_;
   LeaseService lease_service_;
+  KeyWaiters waiters_;
+  Turns turns_;
+  LockService locks_;
+  ElectionService elections_;
   ClusterService members_;
   IntroduceService introductions_;
   rpc::HealthService health_;

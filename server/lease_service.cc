@@ -16,8 +16,6 @@ namespace {
 using etcdserverpb::InternalRaftRequest;
 
 constexpr int64_t kEtcdsLeaseTtlMin = 2;
-// Another id is picked if one is taken, which chance makes once in 2^63.
-constexpr int kPicksMax = 4;
 // On one stream: keep-alives that have no answer, and bytes of answers that the client leaves
 // unread. Whoever has more leases than this uses more streams.
 constexpr size_t kUnansweredMax = 65'536;
@@ -148,7 +146,7 @@ void LeaseService::Grant(const rpc::Call& call, etcdserverpb::LeaseGrantRequest 
     *command.mutable_lease_grant() = request;
     return gate_->Publish(call, command, std::move(done));
   }
-  PickAndGrant(call, request.ttl(), kPicksMax, std::move(done));
+  GrantAny(call, request.ttl(), std::move(done));
 }
 
 void LeaseService::PickAndGrant(const rpc::Call& call, int64_t ttl, int picks,

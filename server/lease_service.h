@@ -29,8 +29,15 @@ class LeaseService {
 
   void Register(rpc::Registry* registry) const;
 
+  // Grants a lease with an id of the server's choice; `done` gets the LeaseGrantResponse.
+  void GrantAny(const rpc::Call& call, int64_t ttl, rpc::UnaryDone done) const {
+    PickAndGrant(call, ttl, kPicksMax, std::move(done));
+  }
+
  private:
   class KeepAlives;
+  // Another id is picked if one is taken, which chance makes once in 2^63.
+  static constexpr int kPicksMax = 4;
 
   void Grant(const rpc::Call& call, etcdserverpb::LeaseGrantRequest request,
              rpc::UnaryDone done) const;
