@@ -6,6 +6,7 @@
 #include <atomic>
 #include <utility>
 
+#include "base/canary.h"
 #include "base/random.h"
 #include "glog/logging.h"
 #include "proto/etcd/raft_internal.pb.h"
@@ -218,6 +219,7 @@ void LeaseKeeper::AskPeer(LeaseLeader::Question question, raft::Term term) {
 }
 
 void LeaseKeeper::ProposeEnd(int64_t lease, raft::Term term) {
+  if (base::Planted("lease-end-not-proposed")) return;
   etcdserverpb::InternalRaftRequest request;
   request.mutable_lease_revoke()->set_id(lease);
   // What another leader acknowledged since is not known here: in its term this must do nothing.

@@ -86,7 +86,10 @@ LeaseRoundResponse LeaseKeeper::OnRound(const LeaseRoundRequest& request) {
     return response;
   }
   const base::TimePoint now = parts_.clock->Now();
-  for (const uint64_t lease : request.renewed()) book_.Note(static_cast<int64_t>(lease), now);
+  for (const uint64_t lease : request.renewed()) {
+    if (base::Planted("lease-renewals-not-noted")) break;
+    book_.Note(static_cast<int64_t>(lease), now);
+  }
   if (request.has_whole() && request.session() == session_) book_.Adopt(request.whole(), now);
   response.set_outcome(LeaseRoundResponse::NOTED);
   response.set_forgetful(book_.forgetful());
