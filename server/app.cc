@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "glog/logging.h"
 #include "rpc/reflection.h"
+#include "server/errors.h"
 #include "server/flags.h"
 
 namespace server {
@@ -47,6 +48,19 @@ GateOptions GateOptionsOf(const Config& config, const Storage& storage) {
           .election_timeout = config.election_timeout};
 }
 
+store::WatchHubOptions WatchHubOptionsOf(const Config& config, const Storage& storage) {
+  store::WatchHubOptions options;
+  options.cluster_id = storage.identity().cluster_id();
+  options.member_id = storage.identity().member_id();
+  options.watchers_max = config.max_watchers;
+  options.stream_bytes_max = config.watch_stream_bytes;
+  options.sent_bytes_max = config.watch_memory_bytes;
+  options.response_bytes = config.max_request_bytes + kRequestOverheadBytes;
+  options.progress_interval = config.watch_progress_notify_interval;
+  options.random_seed = base::EntropySeed();
+  return options;
+}
+
 PeerIdentity IdentityOf(const Config& config, const Storage& storage) {
   return {storage.identity().cluster_id(), storage.identity().member_id(),
           storage.identity().data_dir_uuid(), config.initial_advertise_peer_urls};
@@ -65,7 +79,6 @@ std::vector<std::string> Addresses(const std::vector<std::string>& urls) {
 // Known methods say that they are not there yet, rather than that nobody knows them.
 void RegisterWhatIsToCome(rpc::Registry* registry) {
   RegisterUnimplemented(registry, "etcdserverpb.KV", {"RangeStream"});
-  RegisterUnimplemented(registry, "etcdserverpb.Watch", {"Watch"});
   RegisterUnimplemented(
       registry, "etcdserverpb.Auth",
       {"AuthEnable", "AuthDisable", "AuthStatus", "Authenticate", "UserAdd", "UserGet", "UserList",
@@ -101,6 +114,8 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
           [this](raft::NodeId peer) { return FindPeer(peer); },
           [this](uint64_t staged) { snapshots_in_.Discard(staged); }),
       leases_({&replica_, &state_, &peers_, &clock_, config.election_timeout}),
+      watch_hub_(WatchHubOptionsOf(config, *storage_), storage_->machine.get(),
+                 [this] { return node_.status().term.value(); }),
       node_(NodeOptionsOf(config, *storage_), storage_->start,
             {&clock_, &log_, storage_->promises.get(), storage_->machine.get(), &peers_,
              &snapshots_out_},
@@ -115,6 +130,7 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
       upkeep_(config, storage_.get(), &node_, &state_),
       gate_(GateOptionsOf(config, *storage_), &replica_, &clock_),
       kv_(&gate_, &state_, static_cast<int>(config.max_txn_ops)),
+      watches_(&gate_, &watch_hub_),
       maintenance_(&gate_, &state_, &transfers_, config.quota_backend_bytes),
       lease_service_(&gate_, &state_, &leases_, base::EntropySeed),
       turns_(&gate_, &state_, &lease_service_, &waiters_),
@@ -129,7 +145,9 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
   storage_->machine->set_on_damage([this](const absl::Status& damage) {
     LOG(ERROR) << config_.name << ": the state is damaged: " << damage.message();
     node_.Report(raft::StateLost{});
+    watch_hub_.EndAll(ErrorStatus(WireError::kStateLost));
   });
+  storage_->machine->set_observer(&watch_hub_);
   storage_->machine->set_take_staged(
       [this](uint64_t staged) -> absl::StatusOr<std::unique_ptr<store::Engine>> {
         ASSIGN_OR_RETURN(const std::string directory, snapshots_in_.Take(staged));
@@ -140,6 +158,7 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
   lease_service_.Register(&client_registry_);
   locks_.Register(&client_registry_);
   elections_.Register(&client_registry_);
+  watches_.Register(&client_registry_);
   maintenance_.Register(&client_registry_);
   members_.Register(&client_registry_);
   RegisterWhatIsToCome(&client_registry_);
@@ -245,6 +264,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, Signals si
   app->sending_thread_ = std::thread([raw = app.get()] { raw->snapshots_out_.Run(); });
   app->leases_thread_ = std::thread([raw = app.get()] { raw->leases_.Run(); });
   app->members_thread_ = std::thread([raw = app.get()] { raw->KeepMembers(); });
+  app->watch_thread_ = std::thread([raw = app.get()] { raw->KeepWatchersTold(); });
   return app;
 }
 
@@ -309,6 +329,19 @@ void App::KeepUp() {
   do {
     pause = upkeep_.Once(clock_.Now());
   } while (!StopsWithin(pause));
+}
+
+void App::KeepWatchersTold() {
+  const base::Duration look_interval = config_.election_timeout / 4;
+  base::TimePoint look_due = clock_.Now() + look_interval;
+  while (!watch_hub_.stopped()) {
+    const bool more = watch_hub_.Turn(clock_.Now());
+    if (!more) watch_hub_.Wait(look_due);
+    const base::TimePoint now = clock_.Now();
+    if (now < look_due) continue;
+    look_due = now + look_interval;
+    watches_.Look(now);
+  }
 }
 
 void App::KeepMembers() {
@@ -378,6 +411,7 @@ void App::Stop() {
   health_.Stop();
   gate_.BeginStop();
   leases_.Stop();
+  watch_hub_.EndAll(ErrorStatus(WireError::kStopped));
   // The transport waits for every call, and a call may wait for a quorum that is not there: after
   // the grace the node ends them all.
   auto drained = std::async(std::launch::async, [this] {
@@ -392,6 +426,8 @@ void App::Stop() {
   if (sending_thread_.joinable()) sending_thread_.join();
   node_.Stop();
   drained.wait();
+  watch_hub_.Stop();
+  if (watch_thread_.joinable()) watch_thread_.join();
   if (publisher_.joinable()) publisher_.join();
   if (upkeep_thread_.joinable()) upkeep_thread_.join();
   if (members_thread_.joinable()) members_thread_.join();

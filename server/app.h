@@ -43,6 +43,8 @@
 #include "server/transfers.h"
 #include "server/turns.h"
 #include "server/upkeep.h"
+#include "server/watch_service.h"
+#include "store/watch_hub.h"
 
 namespace server {
 
@@ -75,6 +77,8 @@ class App {
   void PublishAttributes();
   // What must be done now and then, off every path (server/upkeep.h).
   void KeepUp();
+  // Passes changes on to those who watch (store/watch_hub.h).
+  void KeepWatchersTold();
   // Looks after the members (server/member_keeper.h).
   void KeepMembers();
   void HandOver();
@@ -101,6 +105,7 @@ class App {
   SnapshotSender snapshots_out_;
   // Before the node, whose first report wakes it.
   LeaseKeeper leases_;
+  store::WatchHub watch_hub_;
   raft::Node node_;
   NodeReplica replica_;
   ConfigurationChanger changer_;
@@ -108,6 +113,7 @@ class App {
   Upkeep upkeep_;
   Gate gate_;
   KvService kv_;
+  WatchService watches_;
   MaintenanceService maintenance_;
   LeaseService lease_service_;
   KeyWaiters waiters_;
@@ -132,6 +138,7 @@ class App {
   std::thread sending_thread_;
   std::thread members_thread_;
   std::thread leases_thread_;
+  std::thread watch_thread_;
 };
 
 }  // namespace server

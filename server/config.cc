@@ -139,6 +139,13 @@ absl::Status Config::Validate() const {
   if (rpc_memory_bytes < (64 << 20)) {
     return Invalid("rpc-memory-bytes", "it must be at least 67108864");
   }
+  if (watch_progress_notify_interval < std::chrono::milliseconds(100)) {
+    return Invalid("watch-progress-notify-interval", "it must be at least 100ms");
+  }
+  if (max_watchers == 0) return Invalid("max-watchers", "it must not be 0");
+  if (watch_stream_bytes < (64 << 10)) {
+    return Invalid("watch-stream-bytes", "it must be at least 65536");
+  }
   static const std::set<std::string> kLevels = {"debug", "info", "warn", "error", "panic", "fatal"};
   if (kLevels.count(log_level) == 0) {
     return Invalid("log-level", "it is debug, info, warn, error, panic or fatal");

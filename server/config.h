@@ -46,6 +46,12 @@ struct Config {
   base::Duration grpc_keepalive_interval = std::chrono::hours(2);
   base::Duration grpc_keepalive_timeout = std::chrono::seconds(20);
 
+  uint64_t max_watchers = 1'000'000;
+  // What is sent and not yet read: on one watch stream, on all.
+  uint64_t watch_stream_bytes = 4 << 20;
+  uint64_t watch_memory_bytes = 256 << 20;
+  base::Duration watch_progress_notify_interval = std::chrono::minutes(10);
+
   uint64_t log_reserve_bytes = 256 << 20;
   // What a whole state is sent at to another member, a second. 0: as fast as it goes.
   uint64_t snapshot_rate_bytes = 128 << 20;

@@ -38,6 +38,12 @@ absl::StatusOr<bool> History::FindAt(Revision newest, int64_t at, OnDatum on_dat
   }
 }
 
+absl::StatusOr<bool> History::FindReplaced(const Change& change, Revision revision,
+                                           OnDatum on_datum) const {
+  if (change.previous.main == 0 || change.creates()) return false;
+  return ReadVersion(change.previous, revision, revision.main - 1, on_datum);
+}
+
 absl::StatusOr<bool> History::ReadVersion(Revision wanted, Revision successor, int64_t at,
                                           OnDatum on_datum) const {
   absl::Status decoded;

@@ -37,6 +37,12 @@ class History {
   //         do not hang together.
   absl::StatusOr<bool> FindAt(Revision newest, int64_t at, OnDatum on_datum) const;
 
+  // Calls `on_datum` with the datum that `change`, made at `revision`, replaced or deleted, and
+  // returns true if there was one.
+  // Requires, errors: as above, with the revision before `revision` for `at`.
+  absl::StatusOr<bool> FindReplaced(const Change& change, Revision revision,
+                                    OnDatum on_datum) const;
+
   // kCompacted if what `at` needs may have gone while it was read. Asked at the end of a read in
   // the past: a tombstone that is dropped leaves an absence behind, and no record that is missing.
   absl::Status StillReadable(int64_t at) const;

@@ -152,6 +152,7 @@ absl::Status KvMachine::Load(std::unique_ptr<Engine> engine) {
 absl::Status KvMachine::Install(std::unique_ptr<Engine> engine) {
   const raft::LogPosition old_position = applied();
   const std::shared_ptr<Backing> old = bench_->backing;
+  const int64_t old_revision = revision();
   ASSIGN_OR_RETURN(const AppliedRecord numbers, DecodeFound([&](OnValue on_value) {
                      return engine->Get(Family::kApplied, kPositionName, on_value);
                    }));
@@ -164,6 +165,7 @@ absl::Status KvMachine::Install(std::unique_ptr<Engine> engine) {
   unflushed_bytes_.store(0, std::memory_order_relaxed);
   unflushed_entries_.store(0, std::memory_order_relaxed);
   old->engine->Retire();
+  if (observer_ != nullptr) observer_->OnInstall(old_revision, revision());
   return absl::OkStatus();
 }
 
@@ -304,10 +306,66 @@ bool KvMachine::Commit() {
     bench.backing->cache.Update(operation.key, operation.value, bench.numbers.revision);
   }
   bench.newest.set_revision(bench.numbers.revision);
+  const int64_t revision_before = revision();
   Publish(std::make_shared<View>(View{bench.backing, engine->NewView(), bench.numbers}));
   if (on_commit_) on_commit_(bench.pending.operations(), bench.numbers);
+  TellObserver(revision_before);
   bench.pending.Clear();
   return true;
+}
+
+void KvMachine::TellObserver(int64_t revision_before) const {
+  const int64_t revision = bench_->numbers.revision;
+  if (observer_ == nullptr || revision == revision_before || !observer_->wanted()) return;
+  ChangeBatch changes(revision_before);
+  for (const WriteOperation& operation : bench_->pending.operations()) {
+    if (operation.family != Family::kRevision) continue;
+    changes.Add(DecodeRevision(operation.key.data()), operation.value);
+  }
+  changes.set_through(revision);
+  observer_->OnChanges(std::move(changes));
+}
+
+absl::StatusOr<ChangeBatch> KvMachine::ReadChanges(int64_t from, int64_t through,
+                                                   size_t bytes_max) const {
+  RETURN_IF_ERROR(CheckNotLost());
+  const std::shared_ptr<const View> view = this->view();
+  CHECK_LE(through, view->numbers.revision);
+  if (from < view->numbers.compact_revision) return ErrorStatus(Error::kCompacted);
+  ChangeBatch batch(from - 1);
+  batch.set_through(through);
+  const std::unique_ptr<Cursor> cursor =
+      view->reader->NewCursor(Family::kRevision, RevisionKey({through + 1, 0}));
+  int64_t last = 0;
+  for (cursor->Seek(RevisionKey({from, 0})); cursor->Valid(); cursor->Next()) {
+    if (cursor->key().size() != kRevisionBytes) {
+      return Checked(absl::DataLossError("a change's key has a wrong length"), *view->backing);
+    }
+    const Revision revision = DecodeRevision(cursor->key().data());
+    if (last != 0 && revision.main != last && batch.bytes() >= bytes_max) {
+      batch.set_through(last);
+      break;
+    }
+    last = revision.main;
+    batch.Add(revision, cursor->value());
+  }
+  RETURN_IF_ERROR(Checked(cursor->status(), *view->backing));
+  // What is dropped is dropped from views too.
+  if (from < view->backing->compaction.dropped_to()->load(std::memory_order_acquire)) {
+    return ErrorStatus(Error::kCompacted);
+  }
+  return batch;
+}
+
+absl::StatusOr<bool> KvMachine::ReadPrevious(Revision revision, const Change& change,
+                                             OnDatum on_datum) const {
+  RETURN_IF_ERROR(CheckNotLost());
+  const std::shared_ptr<const View> view = this->view();
+  if (revision.main - 1 < view->numbers.compact_revision) return false;
+  absl::StatusOr<bool> found = NewestHistory(*view).FindReplaced(change, revision, on_datum);
+  if (ErrorOf(found.status()) == Error::kCompacted) return false;
+  RETURN_IF_ERROR(Checked(found.status(), *view->backing));
+  return found;
 }
 
 std::shared_ptr<const View> KvMachine::view() const {

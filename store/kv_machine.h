@@ -26,6 +26,7 @@
 #include "proto/etcd/rpc.pb.h"
 #include "raft/node/ports.h"
 #include "store/backing.h"
+#include "store/change_batch.h"
 #include "store/cluster_record.h"
 #include "store/engine.h"
 #include "store/history.h"
@@ -46,7 +47,7 @@ struct KvMachineOptions {
   uint64_t answer_bytes_max = 512 << 20;
 };
 
-class KvMachine final : public raft::StateMachine {
+class KvMachine final : public raft::StateMachine, public ChangeReader {
  public:
   // Makes the state that was staged under that name the one of this member, durably, and opens it.
   using TakeStaged = std::function<absl::StatusOr<std::unique_ptr<Engine>>(uint64_t staged)>;
@@ -72,12 +73,14 @@ class KvMachine final : public raft::StateMachine {
   // Errors: what the engine's reads return, DataLoss; FailedPrecondition if it is older than a
   //         state that is not lost. The old state stays then.
   absl::Status Install(std::unique_ptr<Engine> engine);
-  // Both before the node starts.
+  // All of these before the node starts.
   void set_take_staged(TakeStaged take_staged) { take_staged_ = std::move(take_staged); }
   // Called after each Install of a staged state: the files of the one before may go.
   void set_on_installed(std::function<void()> on_installed) {
     on_installed_ = std::move(on_installed);
   }
+  // Hears of all changes from then on; must outlive the machine's last Apply.
+  void set_observer(ChangeObserver* observer) { observer_ = observer; }
   // Called once when the state is lost, from the thread that met the damage.
   void set_on_damage(OnDamage on_damage) { on_damage_ = std::move(on_damage); }
   // Called on the apply thread with the writes of each batch, once they can be read and before
@@ -99,9 +102,15 @@ class KvMachine final : public raft::StateMachine {
   absl::Status ReadTxn(const etcdserverpb::TxnRequest& request, uint64_t raft_term,
                        etcdserverpb::TxnResponse* response) const;
 
-  int64_t revision() const { return view()->numbers.revision; }
+  // For those who watch (change_batch.h).
+  absl::StatusOr<ChangeBatch> ReadChanges(int64_t from, int64_t through,
+                                          size_t bytes_max) const override;
+  absl::StatusOr<bool> ReadPrevious(Revision revision, const Change& change,
+                                    OnDatum on_datum) const override;
+
+  int64_t revision() const override { return view()->numbers.revision; }
   // kNeverCompacted at first.
-  int64_t compact_revision() const { return view()->numbers.compact_revision; }
+  int64_t compact_revision() const override { return view()->numbers.compact_revision; }
   // Equal on members that stand at the same applied index.
   uint64_t state_hash() const { return view()->numbers.state_hash; }
   // Keys and values of the live datums; the same on every member.
@@ -141,6 +150,7 @@ class KvMachine final : public raft::StateMachine {
   void ChainHash(const raft::Entry& entry, const absl::Status& result, size_t first_operation);
   // Writes the batch and shows it to readers. False if the engine has met damage.
   bool Commit();
+  void TellObserver(int64_t revision_before) const;
   // Passes `status` on; DataLoss costs the state, if that is still the one it was met in.
   absl::Status Checked(absl::Status status, const Backing& met_in) const;
   void DeclareLost(const absl::Status& why, const Backing* met_in) const;
@@ -157,6 +167,7 @@ class KvMachine final : public raft::StateMachine {
   std::function<void()> on_installed_;
   OnDamage on_damage_;
   OnCommit on_commit_;
+  ChangeObserver* observer_ = nullptr;
   ClusterRecord cluster_;
   // Of the apply thread.
   std::unique_ptr<Workbench> bench_;
