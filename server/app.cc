@@ -24,6 +24,10 @@ constexpr size_t kRequestOverheadBytes = 512 << 10;
 constexpr size_t kPeerMessageBytesMax = size_t{1} << 30;
 // How long calls that are under way may go on at the end.
 constexpr base::Duration kStopGrace = std::chrono::seconds(1);
+// Hashes of the whole store at a time, and how many of them may wait; snapshots, likewise.
+constexpr size_t kBackgroundThreads = 2;
+constexpr size_t kBackgroundJobsMax = 64;
+constexpr size_t kBackupsMax = 2;
 constexpr base::Duration kPublishPause = std::chrono::milliseconds(200);
 constexpr base::Duration kMembersPause = std::chrono::milliseconds(20);
 // So long must a member have been connected for a strict change of the members, as in etcd.
@@ -127,13 +131,24 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
       replica_(&node_),
       changer_(&replica_, &state_, &clock_),
       keeper_(config.name, KeeperParts()),
-      upkeep_(config, storage_.get(), &node_, &state_),
+      quota_(&state_, config.quota_backend_bytes),
+      upkeep_(config, storage_.get(), &node_, &state_, &quota_),
       gate_(GateOptionsOf(config, *storage_), &replica_, &clock_),
-      kv_(&gate_, &state_, static_cast<int>(config.max_txn_ops)),
+      space_gate_(&gate_, &state_, &quota_),
+      background_(kBackgroundThreads, kBackgroundJobsMax),
+      backup_threads_(kBackupsMax, kBackupsMax),
+      kv_(&gate_, &space_gate_, &state_, static_cast<int>(config.max_txn_ops)),
       watches_(&gate_, &watch_hub_),
-      maintenance_(&gate_, &state_, &transfers_, config.quota_backend_bytes),
-      lease_service_(&gate_, &state_, &leases_, base::EntropySeed),
-      turns_(&gate_, &state_, &lease_service_, &waiters_),
+      maintenance_(
+          &gate_, &state_, &transfers_,
+          [this](std::function<void()> job) { return background_.Post(std::move(job)); },
+          config.quota_backend_bytes),
+      backups_(
+          &gate_, &state_,
+          [this](std::function<void()> job) { return backup_threads_.Post(std::move(job)); },
+          storage_->directory->path()),
+      lease_service_(&gate_, &space_gate_, &state_, &leases_, base::EntropySeed),
+      turns_(&gate_, &space_gate_, &state_, &lease_service_, &waiters_),
       locks_(&turns_),
       elections_(&turns_),
       members_(&gate_, &state_, &changer_, ClusterOptions()),
@@ -153,6 +168,7 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
         ASSIGN_OR_RETURN(const std::string directory, snapshots_in_.Take(staged));
         return storage_->TakeStaged(directory);
       });
+  storage_->machine->set_keep_staged([this] { storage_->KeepTaken(); });
   FollowState();
   kv_.Register(&client_registry_);
   lease_service_.Register(&client_registry_);
@@ -160,6 +176,7 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
   elections_.Register(&client_registry_);
   watches_.Register(&client_registry_);
   maintenance_.Register(&client_registry_);
+  backups_.Register(&client_registry_);
   members_.Register(&client_registry_);
   RegisterWhatIsToCome(&client_registry_);
   health_.Register(&client_registry_);
@@ -245,9 +262,14 @@ ClusterServiceOptions App::ClusterOptions() const {
 absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, Signals signals) {
   const base::SystemClock clock;
   const base::TimePoint began = clock.Now();
-  const Introduce introduce = [&](const std::string& uuid) -> absl::StatusOr<Introduced> {
+  const Introduce introduce =
+      [&](const datum::disk::Identity& directory,
+          const std::function<void()>& heard_living) -> absl::StatusOr<Introduced> {
     ASSIGN_OR_RETURN(const InitialCluster initial, ComputeInitialCluster(config));
-    return Introducer(config, initial, uuid, &clock).Run(signals.stop_asked);
+    Introducer introducer(config, initial, directory.data_dir_uuid(), &clock);
+    const bool may_found =
+        config.initial_cluster_state == "new" && !directory.heard_living_cluster();
+    return introducer.Run(may_found, heard_living, signals.stop_asked);
   };
   ASSIGN_OR_RETURN(auto storage, Storage::Open(config, introduce));
   const auto took =
@@ -428,6 +450,8 @@ void App::Stop() {
   drained.wait();
   watch_hub_.Stop();
   if (watch_thread_.joinable()) watch_thread_.join();
+  background_.Stop();
+  backup_threads_.Stop();
   if (publisher_.joinable()) publisher_.join();
   if (upkeep_thread_.joinable()) upkeep_thread_.join();
   if (members_thread_.joinable()) members_thread_.join();

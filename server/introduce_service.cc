@@ -86,8 +86,9 @@ void IntroduceService::Introduce(const rpc::Call&, Request request, rpc::UnaryDo
   if (base.state() == Response::FOUNDING) return rpc::Reply(done, absl::OkStatus(), Found(request));
   if (node.leader == raft::kNobody) {
     return rpc::Reply(done, absl::OkStatus(),
-                      Undecided("the cluster lives but has no leader: it takes a quorum of its "
-                                "members to say who this is"));
+                      Undecided(absl::StrCat("the cluster lives but has no leader: it takes a "
+                                             "quorum of its members to say who this is",
+                                             HelpWithoutLeader(state_->membership(), request))));
   }
   if (node.leader == node.self) {
     return Decide(std::make_shared<const Request>(std::move(request)), std::move(done));

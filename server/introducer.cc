@@ -34,6 +34,12 @@ void Pause(base::Duration pause) {
   never.wait_for(lock, pause, [] { return false; });
 }
 
+bool SomebodyLives(const std::vector<IntroduceResponse>& answers) {
+  return std::any_of(answers.begin(), answers.end(), [](const IntroduceResponse& answer) {
+    return answer.state() == IntroduceResponse::LIVING;
+  });
+}
+
 }  // namespace
 
 Introducer::Introducer(const Config& config, const InitialCluster& initial,
@@ -89,6 +95,10 @@ std::vector<Introducer::Answered> Introducer::Ask(const std::vector<Other>& othe
 IntroduceResponse Introducer::Answer(const IntroduceRequest& request) const {
   IntroduceResponse response;
   response.set_state(IntroduceResponse::FOUNDING);
+  if (heard_living_) {
+    response.set_state(IntroduceResponse::LIVING);
+    response.set_why("waits too, and has heard a cluster that lives");
+  }
   response.set_data_dir_uuid(uuid_);
   response.set_answerer(initial_.self);
   // One that joins founds nothing: it has no cluster to agree about.
@@ -139,7 +149,8 @@ Introduced Introducer::Join(const IntroduceResponse& answer) const {
   return introduced;
 }
 
-void Introducer::LogWaiting(const StartDecision& decision, const std::vector<Answered>& answers) {
+// Who knows the member says by which commands it is replaced; before that only this can be said.
+void Introducer::LogWaiting(bool may_found, const std::vector<Answered>& answers) {
   if (clock_->Now() < log_due_) return;
   log_due_ = clock_->Now() + kLogPause;
   std::vector<std::string> lines;
@@ -153,21 +164,22 @@ void Introducer::LogWaiting(const StartDecision& decision, const std::vector<Ans
                                                                          : "undecided")));
   }
   LOG(WARNING) << config_.name << " has an empty data directory and waits until "
-               << (config_.initial_cluster_state == "new"
-                       ? "a quorum of the initial members is there, or a cluster that lives says "
-                         "who it is"
-                       : "the cluster that it joins says who it is")
+               << (may_found ? "a quorum of the initial members is there, or a cluster that lives "
+                               "says who it is"
+                             : "the cluster that lives says who it is")
                << ". " << absl::StrJoin(lines, "; ")
-               << ". What helps: start the members that are down. If this directory is lost for "
-                  "good and the cluster has a leader: etcdctl member remove ID (etcdctl member "
-                  "list shows it), then etcdctl member add "
-               << config_.name
-               << " --peer-urls=" << absl::StrJoin(config_.initial_advertise_peer_urls, ",");
+               << ". What helps: start the members that are down"
+               << (heard_living_
+                       ? ". If that cluster is gone for good and another is to be founded: "
+                         "empty this directory"
+                       : "");
 }
 
-absl::StatusOr<Introduced> Introducer::Run(const std::function<bool()>& stop_asked) {
+absl::StatusOr<Introduced> Introducer::Run(bool may_found,
+                                           const std::function<void()>& heard_living,
+                                           const std::function<bool()>& stop_asked) {
+  heard_living_ = config_.initial_cluster_state == "new" && !may_found;
   const std::vector<Other> others = Others();
-  bool may_found = config_.initial_cluster_state == "new";
   if (others.empty()) {
     if (may_found) return Found({});
     return absl::FailedPreconditionError(
@@ -195,10 +207,12 @@ absl::StatusOr<Introduced> Introducer::Run(const std::function<bool()>& stop_ask
     if (decision.kind == StartDecision::Kind::kFound) return Found(answers);
     if (decision.kind == StartDecision::Kind::kJoin) return Join(decision.answer);
     // Beside a cluster that lives none is founded, though it be silent from now on.
-    for (const IntroduceResponse& answer : answers) {
-      if (answer.state() == IntroduceResponse::LIVING) may_found = false;
+    if (may_found && SomebodyLives(answers)) {
+      heard_living();
+      heard_living_ = true;
+      may_found = false;
     }
-    LogWaiting(decision, answered);
+    LogWaiting(may_found, answered);
     if (stop_asked()) return absl::CancelledError("ended while waiting for the other members");
     Pause(kRoundPause);
   }

@@ -7,6 +7,7 @@
 
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -42,9 +43,11 @@ class Introducer {
   Introducer(const Config& config, const InitialCluster& initial, std::string data_dir_uuid,
              const base::Clock* clock);
 
+  // `heard_living` is called once, when a cluster that lives is heard: none may be founded then.
   // Errors: Cancelled if `stop_asked` says so, what the listening address says, FailedPrecondition
   //         if nobody can be asked.
-  absl::StatusOr<Introduced> Run(const std::function<bool()>& stop_asked);
+  absl::StatusOr<Introduced> Run(bool may_found, const std::function<void()>& heard_living,
+                                 const std::function<bool()>& stop_asked);
 
  private:
   struct Answered {
@@ -63,12 +66,14 @@ class Introducer {
   datum::peer::IntroduceResponse Answer(const datum::peer::IntroduceRequest& request) const;
   Introduced Found(const std::vector<datum::peer::IntroduceResponse>& answers) const;
   Introduced Join(const datum::peer::IntroduceResponse& answer) const;
-  void LogWaiting(const StartDecision& decision, const std::vector<Answered>& answers);
+  void LogWaiting(bool may_found, const std::vector<Answered>& answers);
 
   const Config& config_;
   const InitialCluster& initial_;
   const std::string uuid_;
   const base::Clock* const clock_;
+  // A cluster that lives was heard, which this member may not found another beside.
+  std::atomic<bool> heard_living_{false};
   base::TimePoint log_due_ = base::TimePoint::min();
 };
 

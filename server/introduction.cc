@@ -142,6 +142,15 @@ LeaderDecision DecideIntroduction(const LeaderView& view, const IntroduceRequest
   return decision;
 }
 
+std::string HelpWithoutLeader(const Membership& membership, const IntroduceRequest& request) {
+  const Member* member =
+      membership.FindByUrls({request.peer_urls().begin(), request.peer_urls().end()});
+  if (member == nullptr) return "";
+  return absl::StrCat(". Once there is a leader it takes member ", Hex(member->id), " (",
+                      request.name(),
+                      ") in again by itself; by hand, then: ", HowToReplace(*member));
+}
+
 bool IsReplacement(const Member& member, uint64_t cluster_id) {
   return member.is_learner &&
          member.id == ReplacementId(member.peer_urls, cluster_id, member.data_dir_uuid, false);

@@ -61,6 +61,11 @@ struct LeaderView {
 LeaderDecision DecideIntroduction(const LeaderView& view,
                                   const datum::peer::IntroduceRequest& request);
 
+// For who asks while nobody can decide: the command that helps, with the member's id in it; empty
+// if no member is known at these URLs.
+std::string HelpWithoutLeader(const Membership& membership,
+                              const datum::peer::IntroduceRequest& request);
+
 // Whether this learner stands in the place of a voter whose directory was lost, and is to vote
 // again once it has caught up: its id says so.
 bool IsReplacement(const Member& member, uint64_t cluster_id);

@@ -35,7 +35,7 @@ std::map<uint64_t, PeerPlace> AddressesOf(const raft::Entry& entry) {
 }  // namespace
 
 PeerBook::PeerBook(uint64_t self, std::map<uint64_t, PeerPlace> first)
-    : self_(self), known_(std::move(first)) {}
+    : self_(self), strangers_(std::move(first)) {}
 
 void PeerBook::SetApplied(const Membership& membership) {
   std::lock_guard lock(mutex_);
@@ -67,7 +67,7 @@ bool PeerBook::Learn(uint64_t id, const PeerPlace& address) {
   std::lock_guard lock(mutex_);
   if (id == self_ || known_.count(id) > 0 || removed_.count(id) > 0) return false;
   const auto found = strangers_.find(id);
-  if (found != strangers_.end() && found->second == address) return false;
+  if (found != strangers_.end() && found->second.peer_urls == address.peer_urls) return false;
   strangers_[id] = address;
   return true;
 }

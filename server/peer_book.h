@@ -31,8 +31,9 @@ struct PeerPlace {
 
 class PeerBook {
  public:
-  // `first`: the members as the flags or an introduction said; they count until a membership is
-  // applied.
+  // `first`: the members as the flags or an introduction said. Each counts until the membership
+  // names it, or says that it was removed: a member that joined applies the memberships of the
+  // past first, and meanwhile answers a leader that none of them knows.
   PeerBook(uint64_t self, std::map<uint64_t, PeerPlace> first);
 
   void SetApplied(const Membership& membership);
@@ -47,6 +48,7 @@ class PeerBook {
  private:
   const uint64_t self_;
   mutable std::mutex mutex_;
+  // As applied.
   std::map<uint64_t, PeerPlace> known_;
   std::set<uint64_t> removed_;
   // By index of the entry: what it says.

@@ -21,6 +21,9 @@ constexpr char kNobodyHasACopy[] =
     "This member is the only one that votes, so nobody has a copy. Restore a backup, or, to go on "
     "with what is left and without what is lost, begin a new cluster from a snapshot of it";
 
+// More starts than a founder can have had before the first leader bound it to its directory.
+constexpr uint64_t kFirstBootOfAnother = 1 << 10;
+
 std::string Hex(uint64_t id) { return absl::StrCat(absl::Hex(id)); }
 
 bool Exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
@@ -50,12 +53,25 @@ absl::StatusOr<std::unique_ptr<Storage>> Storage::Open(const Config& config,
   auto storage = std::make_unique<Storage>();
   storage->config_ = config;
   ASSIGN_OR_RETURN(storage->directory, DataDir::Open(config.data_dir));
-  ASSIGN_OR_RETURN(auto meta, store::OpenRocksMeta(storage->directory->meta()));
-  ASSIGN_OR_RETURN(storage->promises, store::Promises::Load(std::move(meta)));
+  RETURN_IF_ERROR(storage->OpenPromises());
   RETURN_IF_ERROR(storage->CheckIdentity(config, introduce));
   RETURN_IF_ERROR(storage->OpenState());
   RETURN_IF_ERROR(storage->OpenLog());
   return storage;
+}
+
+absl::Status Storage::OpenPromises() {
+  auto meta = store::OpenRocksMeta(directory->meta());
+  auto loaded = meta.ok() ? store::Promises::Load(*std::move(meta)) : meta.status();
+  if (!absl::IsDataLoss(loaded.status())) {
+    if (loaded.ok()) promises = *std::move(loaded);
+    return loaded.status();
+  }
+  return absl::DataLossError(absl::StrCat(
+      "data directory ", directory->path(), ": ", std::string(loaded.status().message()),
+      ". meta/ holds this member's vote, so it must not take part as it is. If others hold the "
+      "cluster's data: empty the directory, and they take the member in anew. If this is the only "
+      "voter: restore a backup"));
 }
 
 absl::Status Storage::CheckIdentity(const Config& config, const Introduce& introduce) {
@@ -100,7 +116,10 @@ absl::Status Storage::BecomeKnown(const Config& config, const Introduce& introdu
     // meta/ lasts before log/ and state-N/ do: those without it would be taken for a loss.
     RETURN_IF_ERROR(files.SyncDirectory(directory->path()));
   }
-  ASSIGN_OR_RETURN(const Introduced introduced, introduce(becoming.data_dir_uuid()));
+  ASSIGN_OR_RETURN(const Introduced introduced, introduce(becoming, [&] {
+                     becoming.set_heard_living_cluster(true);
+                     promises->SaveIdentity(becoming);
+                   }));
   // Before the identity: with it, the member may vote.
   promises->SaveHardState(introduced.hard_state);
   becoming.set_cluster_id(introduced.cluster_id);
@@ -273,7 +292,8 @@ absl::Status Storage::OpenLog() {
   // Nothing can be applied until a state has come; what lies behind it is read from the disk then.
   if (machine->lost()) contents.tail.clear();
   start.hard_state = promises->hard_state();
-  start.boot_count = promises->CountBoot();
+  // One that begins in doubt has lived under its name before: its old self's sessions are over.
+  start.boot_count = promises->CountBoot(start.hard_state.doubtful ? kFirstBootOfAnother : 1);
   start.applied = machine->lost() ? raft::LogPosition{} : machine->applied();
   start.log_base = contents.base;
   start.term_runs = std::move(contents.term_runs);
@@ -306,13 +326,13 @@ absl::StatusOr<std::unique_ptr<store::Engine>> Storage::TakeStaged(const std::st
   }
   RETURN_IF_ERROR(files.SyncDirectory(directory->path()));
   auto engine = OpenEngine(path);
-  if (!engine.ok()) {
-    DataDir::RemoveAll(path);
-    return engine;
-  }
-  // The one atomic step: from here on a start finds the new state.
-  promises->SaveStateNumber(number);
+  if (!engine.ok()) DataDir::RemoveAll(path);
   return engine;
+}
+
+void Storage::KeepTaken() {
+  // The one atomic step: from here on a start finds the new state.
+  promises->SaveStateNumber(promises->state_number() + 1);
 }
 
 }  // namespace server

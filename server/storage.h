@@ -29,7 +29,10 @@
 namespace server {
 
 // Finds out who a member with this empty directory is.
-using Introduce = std::function<absl::StatusOr<Introduced>(const std::string& data_dir_uuid)>;
+// `directory`: its uuid, and whether it has heard a cluster that lives before. `heard_living` makes
+// the latter last.
+using Introduce = std::function<absl::StatusOr<Introduced>(
+    const datum::disk::Identity& directory, const std::function<void()>& heard_living)>;
 
 struct Storage {
   std::unique_ptr<DataDir> directory;
@@ -51,15 +54,18 @@ struct Storage {
 
   const datum::disk::Identity& identity() const { return *promises->identity(); }
 
-  // Makes the state in that directory, which is moved, the one in use, durably, and opens it. The
-  // old one's files stay until RemoveOtherStates. Threads: the apply thread.
+  // Moves the state in that directory beside the one in use and opens it; a start still finds the
+  // old one. Threads: the apply thread.
   absl::StatusOr<std::unique_ptr<store::Engine>> TakeStaged(const std::string& staged);
+  // The state that was taken last is good: it is this member's, durably. Threads: the apply thread.
+  void KeepTaken();
   // Removes the states that are not in use any more.
   void RemoveOtherStates() const { directory->RemoveOtherStates(promises->state_number()); }
   // The entry that the state in that directory stands at. Errors: what makes it no state.
   absl::StatusOr<raft::LogPosition> Inspect(const std::string& state_directory) const;
 
  private:
+  absl::Status OpenPromises();
   absl::Status CheckIdentity(const Config& config, const Introduce& introduce);
   absl::Status BecomeKnown(const Config& config, const Introduce& introduce);
   absl::StatusOr<std::unique_ptr<store::Engine>> OpenEngine(const std::string& path) const;

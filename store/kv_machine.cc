@@ -13,6 +13,7 @@
 #include "store/command.h"
 #include "store/errors.h"
 #include "store/key_space.h"
+#include "store/kv_hash.h"
 #include "store/lease.h"
 #include "store/membership_applier.h"
 #include "store/memory_engine.h"
@@ -114,7 +115,7 @@ KvMachine::~KvMachine() = default;
 absl::StatusOr<std::unique_ptr<KvMachine>> KvMachine::Open(std::unique_ptr<Engine> engine,
                                                            const KvMachineOptions& options) {
   std::unique_ptr<KvMachine> machine(new KvMachine(options));
-  RETURN_IF_ERROR(machine->Load(std::move(engine)));
+  RETURN_IF_ERROR(machine->Load(std::move(engine), nullptr));
   return machine;
 }
 
@@ -125,7 +126,7 @@ std::unique_ptr<KvMachine> KvMachine::OpenLost(const KvMachineOptions& options) 
   return machine;
 }
 
-absl::Status KvMachine::Load(std::unique_ptr<Engine> engine) {
+absl::Status KvMachine::Load(std::unique_ptr<Engine> engine, const std::function<void()>& keep) {
   ASSIGN_OR_RETURN(const AppliedRecord numbers, DecodeFound([&](OnValue on_value) {
                      return engine->Get(Family::kApplied, kPositionName, on_value);
                    }));
@@ -140,6 +141,7 @@ absl::Status KvMachine::Load(std::unique_ptr<Engine> engine) {
     backing->compaction.Request(numbers.compact_revision, numbers.compacted_at);
   }
   // From here on nothing fails.
+  if (keep) keep();
   cluster_.TakeFrom(&cluster);
   bench_ = std::move(bench);
   auto view = std::make_shared<const View>(View{backing, backing->engine->NewView(), numbers});
@@ -150,6 +152,10 @@ absl::Status KvMachine::Load(std::unique_ptr<Engine> engine) {
 }
 
 absl::Status KvMachine::Install(std::unique_ptr<Engine> engine) {
+  return Install(std::move(engine), nullptr);
+}
+
+absl::Status KvMachine::Install(std::unique_ptr<Engine> engine, const std::function<void()>& keep) {
   const raft::LogPosition old_position = applied();
   const std::shared_ptr<Backing> old = bench_->backing;
   const int64_t old_revision = revision();
@@ -161,7 +167,7 @@ absl::Status KvMachine::Install(std::unique_ptr<Engine> engine) {
         absl::StrCat("a state at entry ", numbers.applied.index.value(),
                      " cannot take the place of one at entry ", old_position.index.value()));
   }
-  RETURN_IF_ERROR(Load(std::move(engine)));
+  RETURN_IF_ERROR(Load(std::move(engine), keep));
   unflushed_bytes_.store(0, std::memory_order_relaxed);
   unflushed_entries_.store(0, std::memory_order_relaxed);
   old->engine->Retire();
@@ -172,7 +178,7 @@ absl::Status KvMachine::Install(std::unique_ptr<Engine> engine) {
 absl::StatusOr<raft::InstalledState> KvMachine::Install(uint64_t staged) {
   if (!take_staged_) return absl::UnimplementedError("nothing is staged for this machine");
   ASSIGN_OR_RETURN(std::unique_ptr<Engine> engine, take_staged_(staged));
-  RETURN_IF_ERROR(Install(std::move(engine)));
+  RETURN_IF_ERROR(Install(std::move(engine), keep_staged_));
   if (on_installed_) on_installed_();
   const Membership membership = cluster_.membership();
   return raft::InstalledState{applied(), membership.configuration, membership.index};
@@ -284,7 +290,7 @@ void KvMachine::ChainHash(const raft::Entry& entry, const absl::Status& result,
     hash.Fold(operation.value);
   }
   numbers.state_hash = hash.value();
-  if (entry.index.value() % raft::kDigestInterval == 0) {
+  if (entry.index.value() % options_.digest_interval == 0) {
     numbers.digest = {entry.index, numbers.state_hash};
   }
 }
@@ -444,6 +450,42 @@ absl::Status KvMachine::ReadTxnOf(const View& view, const etcdserverpb::TxnReque
   RETURN_IF_ERROR(operations.Txn(request, branches, response));
   if (budget.exceeded()) return ReadAnswerTooLarge(budget.bytes_max());
   return absl::OkStatus();
+}
+
+absl::StatusOr<KvMachine::Hash> KvMachine::HashKv(int64_t revision) const {
+  RETURN_IF_ERROR(CheckNotLost());
+  const std::shared_ptr<const View> view = this->view();
+  const AppliedRecord& numbers = view->numbers;
+  RETURN_IF_ERROR(CheckReadRevision(revision, numbers.revision, numbers.compact_revision));
+  const int64_t at = revision > 0 ? revision : numbers.revision;
+  // Not the cache: what is on the disk is what is asked for.
+  const absl::StatusOr<uint32_t> hash =
+      HashKeySpace(KeySpace(view->reader.get(), NewestHistory(*view)), *view->reader,
+                   numbers.compact_revision, at);
+  RETURN_IF_ERROR(Checked(hash.status(), *view->backing));
+  return Hash{*hash, at, numbers.compact_revision, numbers.revision};
+}
+
+absl::StatusOr<std::unique_ptr<EtcdSnapshot>> KvMachine::PlanEtcdSnapshot(
+    const std::string& version, base::FileSystem* files, const std::string& spool_path) const {
+  RETURN_IF_ERROR(CheckNotLost());
+  // Held before the view is made; a state that is installed between the two is held instead.
+  std::shared_ptr<const View> view = this->view();
+  while (true) {
+    view->backing->compaction.Hold();
+    const std::shared_ptr<const View> newest = this->view();
+    if (newest->backing == view->backing) {
+      view = newest;
+      break;
+    }
+    view->backing->compaction.Release();
+    view = newest;
+  }
+  const std::shared_ptr<Backing> backing = view->backing;
+  EtcdSnapshot::Cluster cluster{cluster_.membership(), alarms(), version};
+  auto snapshot = EtcdSnapshot::Plan(std::move(view), std::move(cluster), files, spool_path);
+  RETURN_IF_ERROR(Checked(snapshot.status(), *backing));
+  return snapshot;
 }
 
 absl::Status KvMachine::CheckFiles() {

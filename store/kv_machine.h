@@ -29,6 +29,7 @@
 #include "store/change_batch.h"
 #include "store/cluster_record.h"
 #include "store/engine.h"
+#include "store/etcd_snapshot.h"
 #include "store/history.h"
 #include "store/lease.h"
 #include "store/view.h"
@@ -45,11 +46,13 @@ struct KvMachineOptions {
   // A longer answer is not sent. It is built, encoded, in memory and in one piece, and protobuf
   // encodes less than 2 GiB.
   uint64_t answer_bytes_max = 512 << 20;
+  // The same on all members.
+  uint64_t digest_interval = raft::kDigestInterval;
 };
 
 class KvMachine final : public raft::StateMachine, public ChangeReader {
  public:
-  // Makes the state that was staged under that name the one of this member, durably, and opens it.
+  // Opens the state that was staged under that name. A crash still finds the old one.
   using TakeStaged = std::function<absl::StatusOr<std::unique_ptr<Engine>>(uint64_t staged)>;
   using OnDamage = std::function<void(const absl::Status&)>;
 
@@ -75,6 +78,9 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
   absl::Status Install(std::unique_ptr<Engine> engine);
   // All of these before the node starts.
   void set_take_staged(TakeStaged take_staged) { take_staged_ = std::move(take_staged); }
+  // Called when a staged state was opened and found good, before anything is read from it: makes
+  // it this member's, durably.
+  void set_keep_staged(std::function<void()> keep_staged) { keep_staged_ = std::move(keep_staged); }
   // Called after each Install of a staged state: the files of the one before may go.
   void set_on_installed(std::function<void()> on_installed) {
     on_installed_ = std::move(on_installed);
@@ -108,6 +114,22 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
   absl::StatusOr<bool> ReadPrevious(Revision revision, const Change& change,
                                     OnDatum on_datum) const override;
 
+  // The store as it is now, as etcd's file (etcd_snapshot.h); `version` is etcd's, "3.7.0".
+  // Errors: Unavailable if the state is lost; as EtcdSnapshot.
+  absl::StatusOr<std::unique_ptr<EtcdSnapshot>> PlanEtcdSnapshot(
+      const std::string& version, base::FileSystem* files, const std::string& spool_path) const;
+
+  // Of all up to `revision` (kv_hash.h), kNewest for the newest. Takes as long as a read of it all.
+  // Errors: kCompacted, kFutureRevision, as reads.
+  struct Hash {
+    uint32_t hash = 0;
+    int64_t revision = 0;
+    int64_t compact_revision = 0;
+    // The newest, for the header.
+    int64_t newest_revision = 0;
+  };
+  absl::StatusOr<Hash> HashKv(int64_t revision) const;
+
   int64_t revision() const override { return view()->numbers.revision; }
   // kNeverCompacted at first.
   int64_t compact_revision() const override { return view()->numbers.compact_revision; }
@@ -115,6 +137,8 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
   uint64_t state_hash() const { return view()->numbers.state_hash; }
   // Keys and values of the live datums; the same on every member.
   uint64_t logical_bytes() const;
+  // What the quota bounds (AppliedRecord::size_bytes); the same on every member.
+  uint64_t size_bytes() const { return static_cast<uint64_t>(view()->numbers.size_bytes()); }
   uint64_t physical_bytes() const { return view()->backing->engine->PhysicalBytes(); }
   std::vector<Alarm> alarms() const { return cluster_.alarms(AlarmKind::kNone); }
   bool no_space() const { return cluster_.Raised(AlarmKind::kNoSpace); }
@@ -143,7 +167,9 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
 
   explicit KvMachine(const KvMachineOptions& options);
 
-  absl::Status Load(std::unique_ptr<Engine> engine);
+  // `keep` is called, if it is there, once nothing can fail any more.
+  absl::Status Load(std::unique_ptr<Engine> engine, const std::function<void()>& keep);
+  absl::Status Install(std::unique_ptr<Engine> engine, const std::function<void()>& keep);
   absl::Status ApplyEntry(const raft::ApplyItem& item, std::string* response);
   // False once the state is lost.
   bool ApplyItems(std::span<const raft::ApplyItem> items, std::vector<raft::ApplyResult>* results);
@@ -164,6 +190,7 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
 
   const KvMachineOptions options_;
   TakeStaged take_staged_;
+  std::function<void()> keep_staged_;
   std::function<void()> on_installed_;
   OnDamage on_damage_;
   OnCommit on_commit_;

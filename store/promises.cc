@@ -80,12 +80,14 @@ void Promises::SaveConfiguration(const datum::disk::NewestConfiguration& configu
   configuration_ = configuration;
 }
 
-uint64_t Promises::CountBoot() {
+uint64_t Promises::CountBoot(uint64_t first) {
   if (base::Planted("boots-not-counted") && boots_ > 0) return boots_;
+  const uint64_t next = boots_ == 0 ? first : boots_ + 1;
   datum::disk::BootCount record;
-  record.set_boots(boots_ + 1);
+  record.set_boots(next);
   meta_->PutDurably(kBootCount, record.SerializeAsString());
-  return ++boots_;
+  boots_ = next;
+  return boots_;
 }
 
 void Promises::SaveStateNumber(uint64_t number) {

@@ -37,7 +37,8 @@ class Promises final : public raft::PromiseStore {
   void SaveIdentity(const datum::disk::Identity& identity);
 
   // Raises the boot count by one, durably, and returns it: 1 at the first start.
-  uint64_t CountBoot();
+  // At least `first`, if this is the first.
+  uint64_t CountBoot(uint64_t first = 1);
 
   // How often this directory was started before.
   uint64_t boots() const { return boots_; }

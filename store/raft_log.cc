@@ -31,11 +31,13 @@ using raft_log_format::kSectorBytes;
 constexpr char kSpareName[] = "spare";
 constexpr size_t kZeroChunkBytes = 1 << 20;
 
+// Synced piece by piece: a sync of the log, beside it, waits behind a piece and not behind all.
 absl::Status FillWithZeros(base::File* file, uint64_t to) {
   const std::string zeros(kZeroChunkBytes, '\0');
   for (uint64_t at = 0; at < to; at += zeros.size()) {
     const uint64_t length = std::min<uint64_t>(zeros.size(), to - at);
     RETURN_IF_ERROR(file->WriteAt(at, std::string_view(zeros).substr(0, length)));
+    RETURN_IF_ERROR(file->Sync());
   }
   return absl::OkStatus();
 }
@@ -175,8 +177,7 @@ absl::Status RaftLog::PrepareSegment() {
 absl::Status RaftLog::MakeSpare() {
   const std::string path = absl::StrCat(options_.directory, "/", kSpareName);
   ASSIGN_OR_RETURN(const std::unique_ptr<base::File> file, files_->Open(path, true));
-  absl::Status status = FillWithZeros(file.get(), options_.segment_bytes);
-  if (status.ok()) status = file->Sync();
+  const absl::Status status = FillWithZeros(file.get(), options_.segment_bytes);
   // What was written of it would only take room from those who need it.
   if (!status.ok()) files_->Remove(path).IgnoreError();
   return status;

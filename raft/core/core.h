@@ -220,11 +220,12 @@ class Core {
 
   // transfer.cc
   void OnTransferLeadership(NodeId to);
-  NodeId BestSuccessor() const;
+  NodeId BestSuccessor(bool heard) const;
   void SendTimeoutNowIfCaughtUp();
   void OnTimeoutNow(const Envelope& envelope);
   void TransferTask();
   bool DiskStalls() const;
+  bool DiskLagsBehindOthers() const;
   void OnPeerLost(NodeId peer);
 
   // snapshot.cc

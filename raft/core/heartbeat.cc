@@ -24,16 +24,22 @@ void Core::BroadcastHeartbeat() {
 }
 
 // Thesis 6.2: a leader steps down if an election timeout elapses without a successful round of
-// heartbeats to a majority; so that clients try another server.
+// heartbeats to a majority; so that clients try another server. Looked at with every heartbeat,
+// else it would be up to two timeouts. It may still be heard by those that it does not hear: of
+// them, whoever has most of the log stands at once.
 void Core::CheckQuorum() {
-  quorum_due_ = now_ + options_.election_timeout;
-  silence_forgiven_ = false;
   const bool heard = configuration().IsQuorum([this](NodeId node) {
     if (node == options_.self) return true;
     return progress_.at(node).last_heard > now_ - options_.election_timeout;
   });
-  if (heard) return;
+  if (heard) {
+    quorum_due_ = now_ + options_.heartbeat_interval;
+    silence_forgiven_ = false;
+    return;
+  }
   Trace("hears no quorum");
+  const NodeId successor = BestSuccessor(false);
+  if (successor != kNobody) Send(successor, TimeoutNow{});
   BecomeFollower(current_term(), kNobody);
 }
 

@@ -96,7 +96,7 @@ void Core::LeaveIfRemoved() {
   if (!is_leader() || configuration().IsVoter(options_.self)) return;
   if (base::Planted("removed-leader-stays")) return;
   if (configuration_index() > commit_index_) return;
-  const NodeId successor = BestSuccessor();
+  const NodeId successor = BestSuccessor(true);
   if (successor != kNobody) Send(successor, TimeoutNow{});
   Trace("was removed and leads no more");
   BecomeFollower(current_term(), kNobody);

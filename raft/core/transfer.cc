@@ -10,13 +10,13 @@
 
 namespace raft {
 
-// Of the voters that were heard lately, the one that has most of the log.
-NodeId Core::BestSuccessor() const {
+// Of the voters that were heard lately, or were not, the one that has most of the log.
+NodeId Core::BestSuccessor(bool heard) const {
   NodeId best = kNobody;
   Index best_match;
   for (const auto& [peer, progress] : progress_) {
     if (!configuration().IsVoter(peer)) continue;
-    if (progress.last_heard <= now_ - options_.election_timeout) continue;
+    if ((progress.last_heard > now_ - options_.election_timeout) != heard) continue;
     if (best != kNobody && progress.match_index <= best_match) continue;
     best = peer;
     best_match = progress.match_index;
@@ -29,7 +29,7 @@ NodeId Core::BestSuccessor() const {
 void Core::OnTransferLeadership(NodeId to) {
   if (!is_leader() || to == options_.self) return;
   if (transfer_ && (to == kNobody || to == transfer_->to)) return;
-  if (to == kNobody) to = BestSuccessor();
+  if (to == kNobody) to = BestSuccessor(true);
   if (to == kNobody || !configuration().IsVoter(to)) return;
   transfer_ = Transfer{to, now_ + options_.election_timeout};
   Trace("hands over");
@@ -54,6 +54,14 @@ bool Core::DiskStalls() const {
   return asked_at && *asked_at + options_.election_timeout <= now_;
 }
 
+// This disk stands still while another's goes on. Where all stand still, as they may below one
+// machine, nobody would do better, and to hand over would only add an election.
+bool Core::DiskLagsBehindOthers() const {
+  if (!DiskStalls()) return false;
+  const NodeId other = BestSuccessor(true);
+  return other != kNobody && progress_.at(other).match_index > persisted_index_;
+}
+
 std::optional<base::TimePoint> Core::oldest_write_at() const {
   if (outstanding_writes_.empty()) return std::nullopt;
   return outstanding_writes_.front().asked_at;
@@ -62,12 +70,12 @@ std::optional<base::TimePoint> Core::oldest_write_at() const {
 // With each heartbeat: a hand-over that came to nothing ends, and a leader that should not lead
 // tries the next one (hashicorp/raft#503: heartbeats alone kept a leader whose disk stood still).
 void Core::TransferTask() {
-  const bool unfit = DiskStalls() || state_lost_;
+  const bool unfit = DiskLagsBehindOthers() || state_lost_;
   if (transfer_ && now_ >= transfer_->deadline) {
     transfer_.reset();
     Trace("gives up handing over");
     // Whoever it was sent to may yet stand; a leader that is unfit does not stand in the way.
-    if (unfit && BestSuccessor() != kNobody) return BecomeFollower(current_term(), kNobody);
+    if (unfit && BestSuccessor(true) != kNobody) return BecomeFollower(current_term(), kNobody);
   }
   if (unfit && !transfer_) OnTransferLeadership(kNobody);
 }

@@ -285,12 +285,25 @@ void Driver::UpdateStatus() {
   const bool leader_changed = next.leader != status_.leader || next.term != status_.term;
   const bool changed = leader_changed || next.role != status_.role;
   if (status_.leader != kNobody && next.leader == kNobody) next.leader_lost_at = now_;
+  if (next.transferring && !status_.transferring) LogHandOver();
   {
     std::lock_guard lock(status_mutex_);
     status_ = next;
   }
   if (leader_changed) reads_.AskAllAgain();
   if (changed && on_status_) on_status_(next);
+}
+
+void Driver::LogHandOver() const {
+  std::string why = "it was asked to";
+  if (core_.state_lost()) {
+    why = "its state is lost";
+  } else if (core_.commit_wait() == CommitWait::kOwnDisk) {
+    const auto waited =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now_ - *core_.oldest_write_at());
+    why = "its disk has not finished a write for " + std::to_string(waited.count()) + " ms";
+  }
+  LOG(WARNING) << "this member hands leadership over: " << why;
 }
 
 NodeStatus Driver::status() const {

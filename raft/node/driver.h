@@ -75,6 +75,7 @@ class Driver {
   void Do(Effects effects);
   void Expire();
   void UpdateStatus();
+  void LogHandOver() const;
   void NoticeStandstill(base::Duration late);
   void HandOutAnswers();
   void Refuse(const RefusedPublish& refused);

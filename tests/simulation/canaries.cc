@@ -64,6 +64,7 @@ constexpr Canary kCanaries[] = {
     {"cut-configuration-kept", "D2", "a change that was cut from the log stays in force"},
     {"removed-leader-stays", "D4", "a leader that was removed leads on"},
     {"wiped-member-is-its-old-self", "D6", "an empty data directory votes under its old name"},
+    {"digests-not-compared", "G5", "a state that differs from a quorum's is not found out"},
     {"session-ignored", "B5", "what a member said before it was started anew still counts"},
 };
 

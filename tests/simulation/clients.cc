@@ -190,13 +190,15 @@ void Clients::Publish(SimNode* node, size_t place, const etcdserverpb::InternalR
   numbered.set_id(number);
   node->Publish(
       numbered.SerializeAsString(), kPatience,
-      [this, place, number, done](raft::PublishOutcome outcome) {
+      [this, node, place, number, done](raft::PublishOutcome outcome) {
         using Is = raft::PublishOutcome::Kind;
         // What comes after the client gave up was unknown to it.
         Operation ignored;
         Operation& operation = ended_[place] ? ignored : history_[place];
         if (outcome.kind == Is::kApplied) {
           checker_->OnAcknowledged(number);
+          // What a state that differs answers is nobody's word.
+          if (node->astray()) return End(place, done);
           const bool ok = outcome.result.status.ok();
           operation.outcome = ok ? Outcome::kOk : Outcome::kFail;
           if (ok && !ended_[place] && !NoteAnswer(outcome.result.response, &operation)) {
@@ -245,6 +247,7 @@ void Clients::Read(SimNode* node, Operation operation, Done done) {
 }
 
 void Clients::ReadState(SimNode* node, Operation* operation) {
+  if (node->astray()) return;
   etcdserverpb::RangeRequest range;
   etcdserverpb::RangeResponse response;
   if (operation->kind == Kind::kRange) {

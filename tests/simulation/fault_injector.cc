@@ -98,6 +98,11 @@ void FaultInjector::DoToNode(const Fault& fault, SimNode* node) {
     case FaultKind::kRotState:
       if (MayDamage(node)) node->RotState(&random);
       return;
+    case FaultKind::kTurnState:
+      if (MayDamage(node)) node->TurnState();
+      return;
+    case FaultKind::kLateThenMute:
+      return LateThenMute(fault, host, 0);
     case FaultKind::kTransfer:
       return node->Report(raft::TransferLeadership{
           random.Chance(0.5) ? raft::kNobody : (*nodes_)[random.Below(hosts())]->id()});
@@ -233,6 +238,19 @@ void FaultInjector::RotAndFall(const Fault& fault, SimNode* leader) {
   world_->After(fault.length - milliseconds(50) + rot.length + later, [this, keeps, fault] {
     if (!stopped_) network_->Cut(LinksAround(keeps), seconds(1) + 2 * fault.length);
   });
+}
+
+// Answers are under way to it for seconds, while all others already follow another: what it is
+// told of its leadership is true of the past (etcd-io/raft#397).
+void FaultInjector::LateThenMute(const Fault& fault, size_t host, int steps_taken) {
+  constexpr int kSteps = 4;
+  // Less than an election timeout each, lest it hear nothing for that long.
+  constexpr base::Duration kStep = milliseconds(600);
+  if (stopped_) return;
+  if (steps_taken == kSteps) return network_->Cut(LinksOf(host, false, true), fault.length);
+  network_->Slow(LinksOf(host, true, false), kStep, 2 * kSteps * kStep + fault.length);
+  world_->After(kStep + milliseconds(100),
+                [this, fault, host, steps_taken] { LateThenMute(fault, host, steps_taken + 1); });
 }
 
 void FaultInjector::BreakConnections(SimNode* to) {

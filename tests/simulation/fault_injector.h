@@ -44,6 +44,7 @@ class FaultInjector {
   void ChangeMembers(const Fault& fault, SimNode* node);
   void ChangeInVain(const Fault& fault, SimNode* leader);
   void RotAndFall(const Fault& fault, SimNode* leader);
+  void LateThenMute(const Fault& fault, size_t host, int steps_taken);
   void BreakConnections(SimNode* to);
   void RotLog(const Fault& fault, SimNode* node);
   void Flap(const Fault& fault, size_t host, int times_left);

@@ -45,6 +45,8 @@ constexpr Row kRows[] = {
     {FaultKind::kFullDisk, "the disk is full", 3, true, seconds(1), seconds(8)},
     {FaultKind::kRotLog, "the log rots", 5, true, milliseconds(1), seconds(4)},
     {FaultKind::kRotState, "the state rots", 3, true, {}, {}},
+    {FaultKind::kTurnState, "the state turns", 4, true, {}, {}},
+    {FaultKind::kLateThenMute, "hears late, then is mute", 5, true, seconds(2), seconds(6)},
     {FaultKind::kTransfer, "leadership is handed over", 5, true, {}, {}},
     {FaultKind::kFalseHint, "connections to it break", 3, true, {}, {}},
     {FaultKind::kAddMember, "a member is added", 4, false, {}, {}},

@@ -45,6 +45,8 @@ enum class FaultKind {
   kRemoveMember,
   kWipe,
   kChangeInVain,  // a leader that is cut off is asked to change the members
+  kTurnState,     // one put has another outcome here, and nothing says so
+  kLateThenMute,  // what it hears comes late and later, then nobody hears it
   kRotAndFall,    // the majority moves to those that lag, and takes along one whose log rots
 };
 

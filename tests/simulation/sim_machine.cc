@@ -23,12 +23,34 @@ uint64_t OperationOf(const raft::Entry& entry) {
   return operation;
 }
 
+std::vector<raft::ApplyItem> SimMachine::Turned(std::span<const raft::ApplyItem> items) {
+  std::vector<raft::ApplyItem> turned(items.begin(), items.end());
+  for (raft::ApplyItem& item : turned) {
+    etcdserverpb::InternalRaftRequest request;
+    if (!stray_->wanted || OperationOf(*item.entry) == 0) continue;
+    if (!request.ParseFromString(item.entry->command) || !request.has_put()) continue;
+    request.mutable_put()->mutable_value()->push_back('!');
+    auto other = std::make_shared<raft::Entry>(*item.entry);
+    other->command = request.SerializeAsString();
+    item.entry = std::move(other);
+    *stray_ = {false, item.entry->index};
+  }
+  return turned;
+}
+
+void SimMachine::TellState() {
+  if (lost() || stray_->since != raft::Index{}) return;
+  checker_->OnState(node_, machine_->applied().index, machine_->state_hash());
+}
+
 void SimMachine::Apply(std::span<const raft::ApplyItem> items,
                        std::vector<raft::ApplyResult>* results) {
   for (const raft::ApplyItem& item : items) {
     if (!lost()) checker_->OnApply(node_, *item.entry, OperationOf(*item.entry), *disk_);
     if (item.entry->kind == raft::EntryKind::kConfiguration) identities_known_ = false;
   }
+  const std::vector<raft::ApplyItem> turned = Turned(items);
+  items = turned;
   results->clear();
   // Batches of any size give the same state.
   while (!items.empty()) {
@@ -36,9 +58,7 @@ void SimMachine::Apply(std::span<const raft::ApplyItem> items,
     std::vector<raft::ApplyResult> some;
     machine_->Apply(items.first(count), &some);
     std::move(some.begin(), some.end(), std::back_inserter(*results));
-    if (!lost()) {
-      checker_->OnState(node_, machine_->applied().index, machine_->state_hash());
-    }
+    TellState();
     items = items.subspan(count);
   }
 }
@@ -47,7 +67,8 @@ absl::StatusOr<raft::InstalledState> SimMachine::Install(uint64_t staged) {
   absl::StatusOr<raft::InstalledState> installed = machine_->Install(staged);
   identities_known_ = false;
   if (installed.ok()) {
-    checker_->OnState(node_, machine_->applied().index, machine_->state_hash());
+    *stray_ = Stray();
+    TellState();
     const uint64_t more = base::Planted("snapshot-says-more") ? 1 : 0;
     installed->position.index = installed->position.index + more;
   }

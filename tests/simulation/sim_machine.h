@@ -23,16 +23,25 @@ namespace simulation {
 // The number of the client's operation, which stands in every command; 0 if there is none.
 uint64_t OperationOf(const raft::Entry& entry);
 
+// A state that silently is not what the log says: the fault that digests are there for.
+struct Stray {
+  // The next put has another outcome.
+  bool wanted = false;
+  // The entry from which on the state differs; 0 if it does not.
+  raft::Index since;
+};
+
 class SimMachine final : public raft::StateMachine {
  public:
   // `random` decides on the pace of background work only.
   SimMachine(raft::NodeId node, std::unique_ptr<store::KvMachine> machine, base::Random* random,
-             Checker* checker, const DurableLog* disk)
+             Checker* checker, const DurableLog* disk, Stray* stray)
       : node_(node),
         machine_(std::move(machine)),
         random_(random),
         checker_(checker),
-        disk_(disk) {}
+        disk_(disk),
+        stray_(stray) {}
 
   void Apply(std::span<const raft::ApplyItem> items,
              std::vector<raft::ApplyResult>* results) override;
@@ -56,11 +65,16 @@ class SimMachine final : public raft::StateMachine {
   store::KvMachine* kv() { return machine_.get(); }
 
  private:
+  // What is applied instead, while the state is to go astray.
+  std::vector<raft::ApplyItem> Turned(std::span<const raft::ApplyItem> items);
+  void TellState();
+
   const raft::NodeId node_;
   const std::unique_ptr<store::KvMachine> machine_;
   base::Random* const random_;
   Checker* const checker_;
   const DurableLog* const disk_;
+  Stray* const stray_;
   double flush_chance_ = 0.02;
   Identities identities_;
   bool identities_known_ = false;

@@ -156,6 +156,7 @@ void SimNode::Wipe() {
   states_.clear();
   durable_ = DurableLog();
   damaged_ = false;
+  stray_ = Stray();
   if (base::Planted("wiped-member-is-its-old-self")) return;
   id_ = raft::kNobody;
 }
@@ -232,7 +233,8 @@ void SimNode::OnTrace(const std::string& line) {
     around_.on_promise(this);
   }
   if (line.ends_with("is whole again") || line.ends_with("stands on a snapshot")) {
-    damaged_ = core() != nullptr && (core()->hard_state().doubtful || core()->state_lost());
+    damaged_ = astray() || stray_.wanted ||
+               (core() != nullptr && (core()->hard_state().doubtful || core()->state_lost()));
   }
   if (line.ends_with("becomes leader")) around_.on_new_leader(this);
 }
@@ -321,6 +323,12 @@ void SimNode::RotState(base::Random* random) {
   Tell("a record of its state rots");
 }
 
+// Only where the digests of a run are close enough to find it.
+void SimNode::TurnState() {
+  if (!running_ || settings_.digest_interval == raft::kDigestInterval) return;
+  stray_.wanted = damaged_ = true;
+}
+
 void SimNode::Heal() {
   healed_ = true;
   power_lasts_ = base::Duration{};
@@ -359,11 +367,17 @@ void SimNode::Report(raft::InboxItem report) {
 bool SimNode::ExportState(raft::LogPosition* position, std::string* bytes) {
   store::KvMachine* machine = kv();
   if (machine == nullptr || machine->lost()) return false;
+  // The fault atlas: what differs and is not found out yet is not handed on, else it might win;
+  // nor do those that need a state wait for it for ever.
+  if (astray()) {
+    machine->DeclareLost(absl::DataLossError("it differs, and others ask for it"));
+    return false;
+  }
   machine->Flush();
   const auto flushed = machine->persisted_applied();
   if (!flushed.ok()) return false;
   *position = *flushed;
-  *bytes = states_.rbegin()->second->Export();
+  *bytes = states_.at(running_->promises->state_number())->Export();
   return true;
 }
 

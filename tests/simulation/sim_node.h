@@ -46,6 +46,7 @@ class SimNode {
     size_t append_bytes_max = 1 << 20;
     size_t in_flight_messages_max = 512;
     size_t datum_cache_bytes = 64 << 10;
+    uint64_t digest_interval = raft::kDigestInterval;
     // What is left of the log for those that lag.
     uint64_t log_reserve_bytes = 256 << 20;
     // After how many applied batches, about, the state is flushed.
@@ -106,7 +107,10 @@ class SimNode {
   void RotLog(base::Random* random);
   // A record of the state can be read no more.
   void RotState(base::Random* random);
-  // It may hold less than it acknowledged, of the log or of the state.
+  // The state goes astray at the next put, and no error says so.
+  void TurnState();
+  bool astray() const { return stray_.since != raft::Index{}; }
+  // It may hold less than it acknowledged, of the log or of the state, or a state that differs.
   bool damaged() const { return damaged_; }
   // No more faults from here on.
   void Heal();
@@ -228,6 +232,7 @@ class SimNode {
   DurableLog durable_;
   base::TimePoint stalled_until_ = base::TimePoint::min();
   bool damaged_ = false;
+  Stray stray_;
   // Set while the next write is to be the last of its process, but not of the power.
   base::Duration power_lasts_{};
   bool healed_ = false;

@@ -29,6 +29,7 @@ void SimNode::LoadState(Running* running) {
   options.cluster_id = 1;
   options.member_id = id_.value();
   options.datum_cache_bytes = settings_.datum_cache_bytes;
+  options.digest_interval = settings_.digest_interval;
   const uint64_t number = running->promises->state_number();
   // What was swapped for another, or came and was never taken into use.
   std::erase_if(states_, [number](const auto& state) { return state.first != number; });
@@ -42,16 +43,23 @@ void SimNode::LoadState(Running* running) {
     machine = store::KvMachine::OpenLost(options);
   }
   (*machine)->set_take_staged([this](uint64_t staged) { return TakeStaged(staged); });
+  (*machine)->set_keep_staged(
+      [this] { running_->promises->SaveStateNumber(running_->promises->state_number() + 1); });
+  (*machine)->set_on_installed([this] { states_.erase(running_->promises->state_number() - 1); });
   (*machine)->set_on_damage([this](const absl::Status& damage) {
     Tell("loses its state: " + std::string(damage.message()));
     if (running_) Report(raft::StateLost{});
   });
   running->machine = std::make_unique<SimMachine>(id_, *std::move(machine), world_->random(),
-                                                  around_.checker, &durable_);
+                                                  around_.checker, &durable_, &stray_);
+  // It went astray behind what was flushed: the log makes it whole.
+  if (stray_.wanted || stray_.since > running->machine->applied().index) {
+    stray_ = Stray();
+    damaged_ = false;
+  }
   running->machine->set_flush_chance(settings_.flush_chance);
 }
 
-// The one atomic step is the name of the state in meta/.
 absl::StatusOr<std::unique_ptr<store::Engine>> SimNode::TakeStaged(uint64_t staged) {
   const auto found = staged_.find(staged);
   if (found == staged_.end()) return absl::NotFoundError("nothing is staged under that name");
@@ -60,8 +68,6 @@ absl::StatusOr<std::unique_ptr<store::Engine>> SimNode::TakeStaged(uint64_t stag
   ASSIGN_OR_RETURN(std::shared_ptr<store::MemoryDisk> disk, store::MemoryDisk::Import(bytes));
   const uint64_t number = running_->promises->state_number() + 1;
   states_[number] = disk;
-  running_->promises->SaveStateNumber(number);
-  states_.erase(number - 1);
   Tell("takes the state that came");
   return std::make_unique<store::MemoryEngine>(disk);
 }

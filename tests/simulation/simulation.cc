@@ -73,6 +73,7 @@ SimNode::Settings DrawNode(base::Random* random, size_t members) {
   if (random->Chance(0.5)) settings.append_bytes_max = 1;
   if (random->Chance(0.5)) settings.in_flight_messages_max = random->Between(1, 4);
   if (random->Chance(0.4)) settings.slow_turns = 0.02;
+  if (random->Chance(0.7)) settings.digest_interval = random->Between(1, 16);
   // Hardly any log is kept: who was away for a moment is sent a whole state.
   if (random->Chance(0.25)) {
     settings.segment_bytes = 1 << 10;

@@ -95,6 +95,34 @@ func TestAFullDisk(t *testing.T) {
 	d.whole()
 }
 
+// A member whose disk is full is started anew: it still knows that the alarm is its own, and clears
+// it when there is space again.
+func TestAFullDiskAcrossARestart(t *testing.T) {
+	d, rig := onDisks(t)
+	d.put(50)
+	member := d.follower()
+	number := slices.Index(d.Members, member)
+	d.must(rig.disks[number].Fill(0))
+	d.said(member, `NOSPACE alarm is raised`)
+	ctx := within(t, wholeWithin)
+	client, err := launcher.Connect(d.Endpoints()...)
+	d.must(err)
+	defer client.Close()
+	d.must(untilDone(ctx, func(ctx context.Context) error {
+		alarms, err := client.AlarmList(ctx)
+		if err == nil && len(alarms.Alarms) == 0 {
+			return fmt.Errorf("there is no alarm yet")
+		}
+		return err
+	}))
+	d.must(member.Kill9())
+	d.must(rig.disks[number].Empty())
+	d.must(member.Restart())
+	d.must(waitNoAlarm(ctx, rig))
+	d.put(20)
+	d.whole()
+}
+
 // The leader's disk stands still: leadership goes to another; after 20 s the process ends, and
 // with a disk that moves again it is whole.
 func TestAFrozenDisk(t *testing.T) {

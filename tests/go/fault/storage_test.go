@@ -279,6 +279,29 @@ func TestAFlippedByteInTheState(t *testing.T) {
 	d.whole()
 }
 
+// A file of the state is cut below the running process: RocksDB reads on in what it has mapped and
+// cached, and gives short ranges without an error. Found by its length or by a
+// read, whichever comes first, and replaced.
+func TestACutFileOfTheState(t *testing.T) {
+	d := startDamaged(t)
+	d.put(500)
+	member := d.follower()
+	d.must(member.Stop())
+	d.must(member.Restart())
+	files, _ := filepath.Glob(filepath.Join(member.DataDir(), "state-*", "*.sst"))
+	if len(files) == 0 {
+		t.Fatal("there is no file to cut")
+	}
+	for _, file := range files {
+		facts, err := os.Stat(file)
+		d.must(err)
+		d.must(os.Truncate(file, facts.Size()/2))
+	}
+	d.said(member, `the state of this member is lost: .*\.sst`)
+	d.put(20)
+	d.whole()
+}
+
 // flipInState changes a byte of a value in an .sst file and returns its key.
 func (d *damaged) flipInState(member *launcher.Member) string {
 	d.t.Helper()

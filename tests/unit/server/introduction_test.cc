@@ -132,6 +132,15 @@ TEST_F(LeaderTest, NobodyIsReplacedWhileHeRunsOrWithoutAQuorumOrWithTheFlagOff) 
   EXPECT_EQ(Decide().kind, LeaderKind::kRefuse) << "it is connected";
 }
 
+TEST_F(LeaderTest, WithoutALeaderTheCommandForLaterIsTold) {
+  const std::string help = HelpWithoutLeader(view_.membership, request_);
+  EXPECT_NE(help.find("etcdctl member remove 3 && etcdctl member add c --peer-urls=http://h:3"),
+            std::string::npos)
+      << help;
+  request_.clear_peer_urls();
+  EXPECT_EQ(HelpWithoutLeader(view_.membership, request_), "");
+}
+
 TEST_F(LeaderTest, AStrangerIsToldHowToJoin) {
   request_.set_name("d");
   EXPECT_EQ(Decide().kind, LeaderKind::kRefuse) << "another name at a member's URL";

@@ -24,7 +24,9 @@ class LeaseKeeperTest : public testing::Test {
         gate_({.cluster_id = 11, .member_id = 22}, &replica_, &clock_),
         peers_({.cluster_id = 11, .self = 22}, &clock_, {}),
         keeper_({&replica_, &state_, &peers_, &clock_, std::chrono::milliseconds(400)}),
-        service_(&gate_, &state_, &keeper_, [this] { return next_id_++; }) {
+        quota_(&state_, 1 << 20),
+        space_(&gate_, &state_, &quota_),
+        service_(&gate_, &space_, &state_, &keeper_, [this] { return next_id_++; }) {
     replica_.machine()->set_on_commit(
         [this](std::span<const store::WriteOperation> batch, const store::AppliedRecord& numbers) {
           keeper_.OnCommit(batch, numbers);
@@ -90,6 +92,8 @@ class LeaseKeeperTest : public testing::Test {
   PeerTransport peers_;
   LeaseKeeper keeper_;
   uint64_t next_id_ = 7;
+  Quota quota_;
+  SpaceGate space_;
   LeaseService service_;
   rpc::Registry registry_;
   absl::Status grant_status_;

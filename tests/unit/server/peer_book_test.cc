@@ -39,13 +39,35 @@ std::vector<uint64_t> IdsIn(const PeerBook& book) {
 
 using Ids = std::vector<uint64_t>;
 
-TEST(PeerBookTest, TheFlagsCountUntilAMembershipIsApplied) {
-  PeerBook book(1, {{1, {"a", {"http://h:1"}}}, {2, {"b", {"http://h:2"}}}});
+TEST(PeerBookTest, TheFlagsCountUntilTheMembershipSaysOtherwise) {
+  PeerBook book(1, {{1, {"a", {"http://h:1"}}}, {2, {"b", {"http://h:22"}}}});
   EXPECT_EQ(IdsIn(book), Ids{2});
   book.SetApplied(Membership{});
   EXPECT_EQ(IdsIn(book), Ids{2});
-  book.SetApplied(Of(1, {1, 3}));
+  book.SetApplied(Of(1, {1, 2, 3}));
+  EXPECT_EQ(IdsIn(book), (Ids{2, 3}));
+  EXPECT_EQ(book.Peers()[2].peer_urls, std::vector<std::string>{"http://h:2"});
+  Membership after = Of(2, {1, 3});
+  after.removed = {2};
+  book.SetApplied(after);
   EXPECT_EQ(IdsIn(book), Ids{3});
+}
+
+// Else the leader hears no answer, and what would tell of it in the log never comes (a wiped member
+// hung for ever in `tools/dev fault`).
+TEST(PeerBookTest, WhoJoinsGoesOnAnsweringALeaderThatOldMembershipsDoNotKnow) {
+  PeerBook book(1, {{8, {"leader", {"http://h:8"}}}});
+  EXPECT_FALSE(book.Learn(8, {"", {"http://h:8"}}));
+  book.SetApplied(Of(1, {2, 3}));
+  EXPECT_EQ(IdsIn(book), (Ids{2, 3, 8}));
+  Membership later = Of(5, {3, 4});
+  later.removed = {2};
+  book.SetApplied(later);
+  EXPECT_EQ(IdsIn(book), (Ids{3, 4, 8}));
+  book.SetApplied(Of(9, {1, 3, 8}));
+  later.removed = {8};
+  book.SetApplied(later);
+  EXPECT_EQ(IdsIn(book), (Ids{3, 4}));
 }
 
 TEST(PeerBookTest, AMemberIsReachedWhenItsEntryIsAppendedAndNotOnceItIsCut) {

@@ -19,25 +19,34 @@ class StorageTest : public testing::Test {
   }
 
   absl::StatusOr<std::unique_ptr<Storage>> Open() {
-    return Storage::Open(config_, [this](const std::string& uuid) -> absl::StatusOr<Introduced> {
-      const auto cluster = ComputeInitialCluster(config_);
-      if (!cluster.ok()) return cluster.status();
-      ++introductions_;
-      Introduced introduced;
-      introduced.cluster_id = cluster->cluster_id;
-      introduced.member_id = cluster->self;
-      introduced.hard_state = hard_state_;
-      for (const InitialMember& initial : cluster->members) {
-        if (joins_) break;
-        Member member;
-        member.id = initial.id;
-        member.name = initial.name;
-        member.peer_urls = initial.peer_urls;
-        member.data_dir_uuid = initial.id == cluster->self ? uuid : "";
-        introduced.founders.push_back(member);
-      }
-      return introduced;
-    });
+    return Storage::Open(
+        config_,
+        [this](const datum::disk::Identity& directory,
+               const std::function<void()>& heard_living) -> absl::StatusOr<Introduced> {
+          const std::string& uuid = directory.data_dir_uuid();
+          knew_living_ = directory.heard_living_cluster();
+          if (hears_living_) {
+            heard_living();
+            return absl::CancelledError("ended while waiting");
+          }
+          const auto cluster = ComputeInitialCluster(config_);
+          if (!cluster.ok()) return cluster.status();
+          ++introductions_;
+          Introduced introduced;
+          introduced.cluster_id = cluster->cluster_id;
+          introduced.member_id = cluster->self;
+          introduced.hard_state = hard_state_;
+          for (const InitialMember& initial : cluster->members) {
+            if (joins_) break;
+            Member member;
+            member.id = initial.id;
+            member.name = initial.name;
+            member.peer_urls = initial.peer_urls;
+            member.data_dir_uuid = initial.id == cluster->self ? uuid : "";
+            introduced.founders.push_back(member);
+          }
+          return introduced;
+        });
   }
 
   std::string WhyNot() { return std::string(Open().status().message()); }
@@ -68,6 +77,8 @@ class StorageTest : public testing::Test {
   bool joins_ = false;
   raft::HardState hard_state_;
   int introductions_ = 0;
+  bool hears_living_ = false;
+  bool knew_living_ = false;
 };
 
 TEST_F(StorageTest, ANewMemberBeginsEmptyAndIsItselfTheNextTime) {
@@ -181,7 +192,9 @@ TEST_F(StorageTest, AStateThatCameIsTheOneInUseFromThenOn) {
     ASSERT_TRUE((*storage)->machine->Checkpoint(staged).ok());
     const auto taken = (*storage)->TakeStaged(staged);
     ASSERT_TRUE(taken.ok()) << taken.status();
-    EXPECT_EQ((*storage)->promises->state_number(), 2u);
+    // Not before it was found good.
+    EXPECT_EQ((*storage)->promises->state_number(), 1u);
+    (*storage)->KeepTaken();
   }
   auto storage = Open();
   ASSERT_TRUE(storage.ok()) << storage.status();
@@ -236,6 +249,34 @@ TEST_F(StorageTest, ADirectoryIsIntroducedUntilItIsKnown) {
     EXPECT_EQ(uuid, (*storage)->identity().data_dir_uuid());
   }
   EXPECT_EQ(introductions_, 1);
+}
+
+TEST_F(StorageTest, ThatAClusterLivesIsKnownToTheNextStart) {
+  hears_living_ = true;
+  EXPECT_FALSE(Open().ok());
+  EXPECT_FALSE(knew_living_);
+  hears_living_ = false;
+  joins_ = true;
+  ASSERT_TRUE(Open().ok());
+  EXPECT_TRUE(knew_living_);
+}
+
+TEST_F(StorageTest, WhoWasHereBeforeBeginsWithSessionsOfItsOwn) {
+  joins_ = true;
+  hard_state_ = {.current_term = raft::Term(4), .voted_for = raft::NodeId(9), .doubtful = true};
+  EXPECT_EQ(Open().value()->start.boot_count, 1024u);
+  EXPECT_EQ(Open().value()->start.boot_count, 1025u);
+}
+
+TEST_F(StorageTest, DamagedPromisesAreRefusedWithAdvice) {
+  ASSERT_TRUE(Open().ok());
+  for (const auto& file : std::filesystem::directory_iterator(config_.data_dir + "/meta")) {
+    if (file.path().filename().string().rfind("MANIFEST", 0) != 0) continue;
+    std::filesystem::resize_file(file.path(), 20);
+  }
+  EXPECT_NE(WhyNot().find("empty the directory, and they take the member in anew"),
+            std::string::npos)
+      << WhyNot();
 }
 
 }  // namespace

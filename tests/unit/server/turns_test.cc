@@ -25,8 +25,10 @@ class TurnsTest : public testing::Test {
   TurnsTest()
       : state_(replica_.machine()),
         gate_({.cluster_id = 11, .member_id = 22}, &replica_, &clock_),
-        leases_(&gate_, &state_, &no_clock_, [] { return uint64_t{99}; }),
-        turns_(&gate_, &state_, &leases_, &waiters_),
+        quota_(&state_, 1 << 20),
+        space_(&gate_, &state_, &quota_),
+        leases_(&gate_, &space_, &state_, &no_clock_, [] { return uint64_t{99}; }),
+        turns_(&gate_, &space_, &state_, &leases_, &waiters_),
         locks_(&turns_),
         elections_(&turns_) {
     replica_.machine()->set_on_commit(
@@ -73,6 +75,8 @@ class TurnsTest : public testing::Test {
   LoneReplica replica_;
   MachineState state_;
   Gate gate_;
+  Quota quota_;
+  SpaceGate space_;
   NoClock no_clock_;
   LeaseService leases_;
   KeyWaiters waiters_;

@@ -110,6 +110,21 @@ TEST_F(InstallTest, AnOlderStateDoesNotReplaceASoundOne) {
   EXPECT_EQ(driver_->applied().index, raft::Index(1));
 }
 
+TEST_F(InstallTest, AStagedStateIsKeptOnceItIsFoundGoodAndNotBefore) {
+  MachineDriver other;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(other.Put("a", "1").ok());
+  std::vector<raft::Index> kept_over;
+  driver_->set_take_staged([&](uint64_t) { return other.CopyOfState(); });
+  driver_->set_keep_staged([&] { kept_over.push_back(driver_->applied().index); });
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(driver_.Put("b", "1").ok());
+  EXPECT_EQ(driver_->Install(1).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(kept_over.empty()) << "meta/ would name a state that is not in use";
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(other.Put("a", "1").ok());
+  ASSERT_TRUE(driver_->Install(2).ok());
+  // While nobody can see the new one yet: what is told of it is durable.
+  EXPECT_EQ(kept_over, std::vector<raft::Index>{raft::Index(4)});
+}
+
 TEST_F(InstallTest, AMachineWithoutAStateWaitsForOne) {
   const auto machine = KvMachine::OpenLost(KvMachineOptions());
   EXPECT_TRUE(machine->lost());

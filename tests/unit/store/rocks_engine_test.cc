@@ -191,6 +191,17 @@ TEST(RocksEngineTest, ADamagedBlockIsReportedAndNeverServed) {
   EXPECT_EQ(cursor->status().code(), absl::StatusCode::kDataLoss);
 }
 
+TEST(RocksEngineTest, AFileThatIsCutBelowARunningEngineIsFoundByItsLength) {
+  const std::string directory = FilledDirectory("cut");
+  auto engine = Open(directory);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  EXPECT_TRUE((*engine)->CheckFiles().ok());
+  const std::string file = FilesWith(directory, ".sst").at(0);
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) - 1);
+  const absl::Status found = (*engine)->CheckFiles();
+  EXPECT_EQ(found.code(), absl::StatusCode::kDataLoss) << found;
+}
+
 TEST(RocksEngineTest, ADirectoryThatIsNotWholeIsDataLoss) {
   const std::string no_table = FilledDirectory("no_table");
   std::filesystem::remove(FilesWith(no_table, ".sst").at(0));

@@ -75,7 +75,12 @@ class VirtualCluster {
   VirtualMember& at(NodeId id) { return *members_.at(id.value() - 1); }
   base::TimePoint now() const { return now_; }
   void CutOff(NodeId id) { cut_off_.insert(id); }
-  void Heal() { cut_off_.clear(); }
+  // In this direction nothing passes.
+  void Cut(NodeId from, NodeId to) { cut_links_.insert({from, to}); }
+  void Heal() {
+    cut_off_.clear();
+    cut_links_.clear();
+  }
 
   // The machine on which all run is paused.
   void StandStill(base::Duration length) { now_ += length; }
@@ -124,12 +129,14 @@ class VirtualCluster {
  private:
   void Deliver(NodeId from, NodeId to, std::string bytes) {
     if (cut_off_.contains(from) || cut_off_.contains(to)) return;
+    if (cut_links_.contains({from, to})) return;
     Envelope envelope = DecodeEnvelope(bytes).value();
     delivered_ = at(to).inbox.TryPush(&envelope) || delivered_;
   }
 
   base::TimePoint now_ = Seconds(1000);
   std::set<NodeId> cut_off_;
+  std::set<std::pair<NodeId, NodeId>> cut_links_;
   bool delivered_ = false;
   std::vector<std::unique_ptr<VirtualMember>> members_;
 };
