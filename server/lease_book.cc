@@ -12,6 +12,9 @@ namespace {
 // Longer TTLs, a thousand years and more, never end; and their sums would not fit.
 constexpr int64_t kEndlessSeconds = int64_t{1} << 32;
 
+// What a planted bug takes from a lease.
+constexpr base::Duration kForgotten = std::chrono::minutes(1);
+
 base::TimePoint After(base::TimePoint from, int64_t seconds) {
   if (seconds >= kEndlessSeconds || from >= base::kForever - std::chrono::seconds(seconds)) {
     return base::kForever;
@@ -41,6 +44,7 @@ void LeaseBook::Load(const store::LeaseTtls& ttls, base::TimePoint now) {
     Lease& lease = leases_[id];
     lease.ttl_seconds = ttl;
     lease.assumed_at = now;
+    if (base::Planted("lease-forgetful-assumes-nothing")) lease.assumed_at -= kForgotten;
     if (watching_) Watch(id, &lease);
   }
 }

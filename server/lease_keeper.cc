@@ -26,6 +26,8 @@ constexpr size_t kForwardsMax = 4;
 constexpr size_t kForwardLeasesMax = 4096;
 // After a leader has not answered, or is not one.
 constexpr base::Duration kForwardPause = std::chrono::milliseconds(50);
+// The queue is looked through for what nobody waits for any more no more often than this.
+constexpr base::Duration kDropPause = std::chrono::milliseconds(20);
 constexpr base::Duration kIdlePause = std::chrono::seconds(1);
 
 constexpr int64_t kNobodyCanTell = -1;
@@ -92,14 +94,22 @@ void LeaseKeeper::KeepAlive(int64_t lease, base::TimePoint deadline, KeepAliveDo
 void LeaseKeeper::Run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    woken_ = false;
-    Work work = Plan(parts_.clock->Now());
     lock.unlock();
-    Perform(std::move(work));
+    RunOnce();
     lock.lock();
     const base::TimePoint now = parts_.clock->Now();
     wake_.wait_for(lock, NextDue(now) - now, [this] { return woken_ || stopping_; });
   }
+}
+
+void LeaseKeeper::RunOnce() {
+  Work work;
+  {
+    std::lock_guard lock(mutex_);
+    woken_ = false;
+    if (!stopping_) work = Plan(parts_.clock->Now());
+  }
+  Perform(std::move(work));
 }
 
 base::TimePoint LeaseKeeper::NextDue(base::TimePoint now) const {
@@ -147,14 +157,21 @@ void LeaseKeeper::PlanForwarding(raft::NodeId leader, base::TimePoint now, Work*
   DropFromQueue(now, work);
   if (leader == raft::kNobody || now < forward_after_ || forwards_ >= kForwardsMax) return;
   while (!queue_.empty() && work->forward.size() < kForwardLeasesMax) {
-    work->forward.push_back(std::move(queue_.front()));
+    Renewal renewal = std::move(queue_.front());
     queue_.pop_front();
+    if (renewal.forwarded) {
+      work->effects.answered.push_back({std::move(renewal), ErrorStatus(WireError::kNotLeader)});
+    } else {
+      work->forward.push_back(std::move(renewal));
+    }
   }
   work->forward_to = leader;
   if (!work->forward.empty()) ++forwards_;
 }
 
 void LeaseKeeper::DropFromQueue(base::TimePoint now, Work* work) {
+  if (now < drop_due_) return;
+  drop_due_ = now + kDropPause;
   std::deque<Renewal> still;
   for (Renewal& renewal : queue_) {
     if (renewal.forwarded) {
@@ -235,11 +252,17 @@ void LeaseKeeper::ProposeEnd(int64_t lease, raft::Term term) {
 
 void LeaseKeeper::LookAgain(std::vector<Renewal> renewals) {
   auto shared = std::make_shared<std::vector<Renewal>>(std::move(renewals));
-  base::TimePoint deadline = base::kForever;
-  for (const Renewal& renewal : *shared) deadline = std::min(deadline, renewal.deadline);
+  base::TimePoint deadline = base::TimePoint::min();
+  for (const Renewal& renewal : *shared) deadline = std::max(deadline, renewal.deadline);
   parts_.replica->ReadIndex(deadline, [this, shared](raft::ReadOutcome outcome) {
-    for (Renewal& renewal : *shared) renewal.looked_again = outcome == raft::ReadOutcome::kReady;
-    GiveBack(std::move(*shared), base::Duration::zero());
+    const bool ready = outcome == raft::ReadOutcome::kReady;
+    const bool elsewhere =
+        outcome == raft::ReadOutcome::kLeaderChanged || outcome == raft::ReadOutcome::kNoLeader;
+    for (Renewal& renewal : *shared) {
+      renewal.looked_again = ready;
+      if (!ready && !elsewhere) Finish(std::move(renewal), FromRead(outcome));
+    }
+    if (ready || elsewhere) GiveBack(std::move(*shared), base::Duration::zero());
   });
 }
 

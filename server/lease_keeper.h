@@ -68,6 +68,8 @@ class LeaseKeeper final : public LeaseClock {
 
   // Works until Stop.
   void Run();
+  // What there is to do now. Threads: Run's, or a test's.
+  void RunOnce();
   // What waits is told that the server stops. Idempotent.
   void Stop();
 
@@ -136,6 +138,7 @@ class LeaseKeeper final : public LeaseClock {
   size_t unanswered_ = 0;
   size_t forwards_ = 0;
   base::TimePoint forward_after_ = base::TimePoint::min();
+  base::TimePoint drop_due_ = base::TimePoint::min();
   std::vector<Answer> answers_;
   std::vector<Ended> ended_;
   std::multimap<base::TimePoint, std::function<void()>> later_;

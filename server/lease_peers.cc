@@ -78,7 +78,7 @@ LeaseRoundResponse LeaseKeeper::OnRound(const LeaseRoundRequest& request) {
   const raft::Term term(request.term());
   std::lock_guard lock(mutex_);
   const raft::NodeStatus status = parts_.replica->status();
-  if (status.term > term && !base::Planted("lease-renewal-of-an-old-term")) return response;
+  if (status.term > term) return response;
   // With an entry of the term in its state it never goes back before it, whatever it forgets:
   // what it says is said in this term or later.
   if (status.term < term || parts_.state->applied_term() != term) {

@@ -136,15 +136,13 @@ void LeaseService::FillHeader(etcdserverpb::ResponseHeader* header) const {
 
 void LeaseService::Grant(const rpc::Call& call, etcdserverpb::LeaseGrantRequest request,
                          rpc::UnaryDone done) const {
-  // It would be refused when it is applied; until then it would take space in the log.
-  if (state_->no_space()) return done(ErrorStatus(WireError::kNoSpace), "");
   const int64_t ttl_min = LeaseTtlMin(gate_->options().election_timeout);
   // Before it is in the log: what a member's flags say must not show in what is applied.
   request.set_ttl(std::max(request.ttl(), ttl_min));
   if (request.id() != 0) {
     InternalRaftRequest command;
     *command.mutable_lease_grant() = request;
-    return gate_->Publish(call, command, std::move(done));
+    return space_->Publish(call, command, std::move(done));
   }
   GrantAny(call, request.ttl(), std::move(done));
 }
@@ -156,7 +154,7 @@ void LeaseService::PickAndGrant(const rpc::Call& call, int64_t ttl, int picks,
   command.mutable_lease_grant()->set_ttl(ttl);
   command.mutable_lease_grant()->set_id(id == 0 ? 1 : static_cast<int64_t>(id));
   // The call lives until `done` is called.
-  gate_->Publish(
+  space_->Publish(
       call, command,
       [this, &call, ttl, picks, done = std::move(done)](absl::Status status, std::string bytes) {
         const bool taken = status == ErrorStatus(WireError::kLeaseExists);

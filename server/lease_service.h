@@ -13,6 +13,7 @@
 #include "server/gate.h"
 #include "server/lease_parts.h"
 #include "server/parts.h"
+#include "server/space_gate.h"
 
 namespace server {
 
@@ -23,9 +24,9 @@ int64_t LeaseTtlMin(base::Duration election_timeout);
 class LeaseService {
  public:
   // All must outlive the registry's transport. `salt` gives random numbers for lease ids.
-  LeaseService(const Gate* gate, const State* state, LeaseClock* leases,
+  LeaseService(const Gate* gate, const SpaceGate* space, const State* state, LeaseClock* leases,
                std::function<uint64_t()> salt)
-      : gate_(gate), state_(state), leases_(leases), salt_(std::move(salt)) {}
+      : gate_(gate), space_(space), state_(state), leases_(leases), salt_(std::move(salt)) {}
 
   void Register(rpc::Registry* registry) const;
 
@@ -53,6 +54,7 @@ class LeaseService {
   void FillHeader(etcdserverpb::ResponseHeader* header) const;
 
   const Gate* const gate_;
+  const SpaceGate* const space_;
   const State* const state_;
   LeaseClock* const leases_;
   const std::function<uint64_t()> salt_;

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "rpc/typed.h"
 #include "server/errors.h"
+#include "store/txn.h"
 
 namespace server {
 namespace {
@@ -69,12 +70,15 @@ TxnRequest IfCreatedAt(const std::string& key, int64_t create_revision,
 }
 
 void Turns::Run(const rpc::Call& call, TxnRequest txn, TxnDone done) const {
+  const bool takes_space = store::HasPut(txn);
   etcdserverpb::InternalRaftRequest command;
   command.mutable_txn()->Swap(&txn);
-  gate_->Publish(call, command, [done = std::move(done)](absl::Status status, std::string bytes) {
+  auto decoded = [done = std::move(done)](absl::Status status, std::string bytes) {
     if (!status.ok()) return done(AsUnknown(status));
     done(rpc::Decode<TxnResponse>(bytes));
-  });
+  };
+  if (takes_space) return space_->Publish(call, command, std::move(decoded));
+  gate_->Publish(call, command, std::move(decoded));
 }
 
 void Turns::Read(const rpc::Call& call, RangeRequest range, RangeDone done) const {

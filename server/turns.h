@@ -24,6 +24,7 @@
 #include "server/key_waiters.h"
 #include "server/lease_service.h"
 #include "server/parts.h"
+#include "server/space_gate.h"
 
 namespace server {
 
@@ -52,8 +53,9 @@ class Turns {
   };
 
   // All must outlive the calls.
-  Turns(const Gate* gate, const State* state, const LeaseService* leases, KeyWaiters* waiters)
-      : gate_(gate), state_(state), leases_(leases), waiters_(waiters) {}
+  Turns(const Gate* gate, const SpaceGate* space, const State* state, const LeaseService* leases,
+        KeyWaiters* waiters)
+      : gate_(gate), space_(space), state_(state), leases_(leases), waiters_(waiters) {}
 
   // Puts `value` under the session's key unless that is there. Lease 0: a lease is granted, for a
   // minute, as etcd does.
@@ -82,6 +84,7 @@ class Turns {
   class Waiter;
 
   const Gate* const gate_;
+  const SpaceGate* const space_;
   const State* const state_;
   const LeaseService* const leases_;
   KeyWaiters* const waiters_;
