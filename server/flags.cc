@@ -450,7 +450,6 @@ std::string VersionText() {
 }
 
 void StartLog(const char* program, const std::string& log_level) {
-  FLAGS_logtostderr = true;
   if (log_level == "debug") FLAGS_v = 1;
   if (log_level == "warn") FLAGS_minloglevel = google::GLOG_WARNING;
   if (log_level == "error") FLAGS_minloglevel = google::GLOG_ERROR;
