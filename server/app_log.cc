@@ -83,8 +83,6 @@ void AppLog::Run() {
 
 void LogToStderrWithoutWaiting() {
   installed = new AppLog(STDERR_FILENO);
-  FLAGS_logtostderr = false;
-  FLAGS_stderrthreshold = google::NUM_SEVERITIES;
   for (int severity = google::GLOG_INFO; severity < google::NUM_SEVERITIES; ++severity) {
     google::SetLogDestination(severity, "");
   }
