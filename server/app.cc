@@ -24,6 +24,10 @@ constexpr size_t kRequestOverheadBytes = 512 << 10;
 constexpr size_t kPeerMessageBytesMax = size_t{1} << 30;
 // How long calls that are under way may go on at the end.
 constexpr base::Duration kStopGrace = std::chrono::seconds(1);
+// Hashes of the whole store at a time, and how many of them may wait; snapshots, likewise.
+constexpr size_t kBackgroundThreads = 2;
+constexpr size_t kBackgroundJobsMax = 64;
+constexpr size_t kBackupsMax = 2;
 constexpr base::Duration kPublishPause = std::chrono::milliseconds(200);
 constexpr base::Duration kMembersPause = std::chrono::milliseconds(20);
 // So long must a member have been connected for a strict change of the members, as in etcd.
@@ -131,11 +135,22 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
       replica_(&node_),
       changer_(&replica_, &state_, &clock_),
       keeper_(config.name, KeeperParts()),
-      upkeep_(config, storage_.get(), &node_, &state_),
+      quota_(&state_, config.quota_backend_bytes),
+      upkeep_(config, storage_.get(), &node_, &state_, &quota_),
       gate_(GateOptionsOf(config, *storage_), &replica_, &clock_),
-      kv_(&gate_, &state_, static_cast<int>(config.max_txn_ops)),
+      space_gate_(&gate_, &state_, &quota_),
+      background_(kBackgroundThreads, kBackgroundJobsMax),
+      backup_threads_(kBackupsMax, kBackupsMax),
+      kv_(&gate_, &space_gate_, &state_, static_cast<int>(config.max_txn_ops)),
       watches_(&gate_, &watch_hub_),
-      maintenance_(&gate_, &state_, &transfers_, config.quota_backend_bytes),
+      maintenance_(
+          &gate_, &state_, &transfers_,
+          [this](std::function<void()> job) { return background_.Post(std::move(job)); },
+          config.quota_backend_bytes),
+      backups_(
+          &gate_, &state_,
+          [this](std::function<void()> job) { return backup_threads_.Post(std::move(job)); },
+          storage_->directory->path()),
       members_(&gate_, &state_, &changer_, ClusterOptions()),
       introductions_(
           &replica_, &state_, &changer_, &peers_, &clock_,
@@ -158,6 +173,7 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
   kv_.Register(&client_registry_);
   watches_.Register(&client_registry_);
   maintenance_.Register(&client_registry_);
+  backups_.Register(&client_registry_);
   members_.Register(&client_registry_);
   RegisterWhatIsToCome(&client_registry_);
   health_.Register(&client_registry_);
@@ -409,6 +425,8 @@ void App::Stop() {
   drained.wait();
   watch_hub_.Stop();
   if (watch_thread_.joinable()) watch_thread_.join();
+  background_.Stop();
+  backup_threads_.Stop();
   if (publisher_.joinable()) publisher_.join();
   if (upkeep_thread_.joinable()) upkeep_thread_.join();
   if (members_thread_.joinable()) members_thread_.join();

@@ -21,6 +21,8 @@
 #include "rpc/grpc_server.h"
 #include "rpc/handler.h"
 #include "rpc/health.h"
+#include "server/app_background.h"
+#include "server/backup_service.h"
 #include "server/cluster_service.h"
 #include "server/config.h"
 #include "server/configuration_changer.h"
@@ -31,9 +33,11 @@
 #include "server/member_keeper.h"
 #include "server/peer_book.h"
 #include "server/peer_transport.h"
+#include "server/quota.h"
 #include "server/real_parts.h"
 #include "server/snapshot_receiver.h"
 #include "server/snapshot_sender.h"
+#include "server/space_gate.h"
 #include "server/storage.h"
 #include "server/transfers.h"
 #include "server/upkeep.h"
@@ -100,11 +104,16 @@ class App {
   NodeReplica replica_;
   ConfigurationChanger changer_;
   MemberKeeper keeper_;
+  Quota quota_;
   Upkeep upkeep_;
   Gate gate_;
+  SpaceGate space_gate_;
+  Background background_;
+  Background backup_threads_;
   KvService kv_;
   WatchService watches_;
   MaintenanceService maintenance_;
+  BackupService backups_;
   ClusterService members_;
   IntroduceService introductions_;
   rpc::HealthService health_;

@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "base/sha1.h"
 #include "base/status.h"
+#include "server/auto_compaction.h"
 
 namespace server {
 namespace {
@@ -141,6 +142,10 @@ absl::Status Config::Validate() const {
   }
   if (watch_progress_notify_interval < std::chrono::milliseconds(100)) {
     return Invalid("watch-progress-notify-interval", "it must be at least 100ms");
+  }
+  const auto compaction = ParseAutoCompaction(auto_compaction_mode, auto_compaction_retention);
+  if (!compaction.ok()) {
+    return Invalid("auto-compaction-retention", std::string(compaction.status().message()));
   }
   if (max_watchers == 0) return Invalid("max-watchers", "it must not be 0");
   if (watch_stream_bytes < (64 << 10)) {

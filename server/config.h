@@ -39,6 +39,9 @@ struct Config {
   base::Duration election_timeout = std::chrono::milliseconds(400);
 
   uint64_t quota_backend_bytes = uint64_t{2} << 30;
+  // "periodic" or "revision", and how much of it is kept; see server/auto_compaction.h.
+  std::string auto_compaction_mode;
+  std::string auto_compaction_retention;
   uint64_t max_request_bytes = 1'572'864;
   uint64_t max_txn_ops = 128;
   uint64_t max_concurrent_streams = UINT32_MAX;

@@ -85,6 +85,10 @@ constexpr Row kTable[] = {
     {WireError::kUnhealthy, StatusCode::kUnavailable, true, "etcdserver: unhealthy cluster"},
     {WireError::kStateLost, StatusCode::kUnavailable, true,
      "datum: this member's state is lost and is being fetched from the leader; ask another member"},
+    {WireError::kDowngradeVersionFormat, StatusCode::kInvalidArgument, false,
+     "etcdserver: wrong downgrade target version format"},
+    {WireError::kDowngradeTarget, StatusCode::kInvalidArgument, false,
+     "etcdserver: invalid downgrade target version"},
 };
 static_assert(sizeof(kTable) / sizeof(kTable[0]) == kWireErrorCount);
 

@@ -51,8 +51,10 @@ enum class WireError : uint8_t {
   kTransferTimeout,
   kUnhealthy,
   kStateLost,
+  kDowngradeVersionFormat,
+  kDowngradeTarget,
 };
-inline constexpr int kWireErrorCount = 37;
+inline constexpr int kWireErrorCount = 39;
 
 absl::Status ErrorStatus(WireError error);
 

@@ -154,8 +154,16 @@ std::vector<Flag> LimitFlags() {
   const std::string kGroup = "Limits and memory";
   return {
       {"quota-backend-bytes", kGroup, "bytes", "2147483648",
-       "The size of the state that Status reports as its quota; 0 for the default.",
+       "What the store may hold, versions that are not compacted among it; beyond it the NOSPACE "
+       "alarm is raised and writes that take space are refused; 0 for the default.",
        Effect::kServed, SetQuota},
+      {"auto-compaction-mode", kGroup, "periodic|revision", "periodic",
+       "What --auto-compaction-retention counts.", Effect::kServed,
+       SetString(&Config::auto_compaction_mode)},
+      {"auto-compaction-retention", kGroup, "duration, hours or revisions", "0",
+       "How much history is kept, such as 30m, or a number of hours; with 'revision', of "
+       "revisions. 0 keeps all until somebody compacts.",
+       Effect::kServed, SetString(&Config::auto_compaction_retention)},
       {"max-request-bytes", kGroup, "bytes", "1572864", "The largest request that is taken.",
        Effect::kServed, SetNumber(&Config::max_request_bytes)},
       {"max-txn-ops", kGroup, "number", "128", "The most operations of one Txn.", Effect::kServed,
@@ -223,7 +231,6 @@ std::vector<Flag> IgnoredFlags() {
                                        "snapshot-catchup-entries",
                                        "max-snapshots",
                                        "max-wals",
-                                       "auto-compaction-mode",
                                        "auth-token-ttl",
                                        "bcrypt-cost",
                                        "logger",
@@ -280,7 +287,6 @@ std::vector<Flag> RefusedFlags() {
                                        "discovery-srv",
                                        "discovery-token",
                                        "discovery-endpoints",
-                                       "auto-compaction-retention",
                                        "distributed-tracing-address"});
   const std::vector<Flag> switches =
       NamesOnly(Effect::kRefused, "bool",
@@ -320,8 +326,7 @@ const Flag* FindFlag(const std::string& name) {
 
 // A value that asks for nothing: the flag may as well not have been given.
 bool AsksForNothing(const Flag& flag, const std::string& value) {
-  static const std::map<std::string, std::string> kDefaults = {{"auth-token", "simple"},
-                                                               {"auto-compaction-retention", "0"}};
+  static const std::map<std::string, std::string> kDefaults = {{"auth-token", "simple"}};
   const auto found = kDefaults.find(flag.name);
   if (found != kDefaults.end() && value == found->second) return true;
   return value.empty() || (flag.takes == "bool" && value == "false");

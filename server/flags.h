@@ -20,6 +20,7 @@ namespace server {
 
 // The API version that is spoken; clients sniff it.
 inline constexpr char kApiVersion[] = "3.7.1";
+inline constexpr char kClusterVersion[] = "3.7";
 inline constexpr char kDatumVersion[] = "0.1.0";
 
 struct CommandLine {

@@ -42,6 +42,7 @@ class Gate {
 
   // From now on what has no answer says that the server stops.
   void BeginStop() { stopping_ = true; }
+  bool stopping() const { return stopping_; }
 
   // The term for a header.
   uint64_t Term() const { return replica_->status().term.value(); }

@@ -56,11 +56,9 @@ void KvService::Put(const rpc::Call& call, etcdserverpb::PutRequest request,
                     rpc::UnaryDone done) const {
   const absl::Status checked = CheckPut(request);
   if (!checked.ok()) return done(checked, "");
-  // It would be refused when it is applied; until then it would take space in the log.
-  if (state_->no_space()) return done(ErrorStatus(WireError::kNoSpace), "");
   InternalRaftRequest command;
   command.mutable_put()->Swap(&request);
-  gate_->Publish(call, command, std::move(done));
+  space_->Publish(call, command, std::move(done));
 }
 
 void KvService::DeleteRange(const rpc::Call& call, etcdserverpb::DeleteRangeRequest request,
@@ -77,11 +75,10 @@ void KvService::Txn(const rpc::Call& call, etcdserverpb::TxnRequest request,
   const absl::Status checked = CheckTxn(request, max_txn_ops_);
   if (!checked.ok()) return done(checked, "");
   if (!IsReadOnly(request)) {
-    if (state_->no_space() && store::HasPut(request)) {
-      return done(ErrorStatus(WireError::kNoSpace), "");
-    }
+    const bool takes_space = store::HasPut(request);
     InternalRaftRequest command;
     command.mutable_txn()->Swap(&request);
+    if (takes_space) return space_->Publish(call, command, std::move(done));
     return gate_->Publish(call, command, std::move(done));
   }
   const bool serializable = IsSerializable(request);

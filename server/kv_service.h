@@ -9,14 +9,15 @@
 #include "rpc/handler.h"
 #include "server/gate.h"
 #include "server/parts.h"
+#include "server/space_gate.h"
 
 namespace server {
 
 class KvService {
  public:
   // All must outlive the registry's transport.
-  KvService(const Gate* gate, const State* state, int max_txn_ops)
-      : gate_(gate), state_(state), max_txn_ops_(max_txn_ops) {}
+  KvService(const Gate* gate, const SpaceGate* space, const State* state, int max_txn_ops)
+      : gate_(gate), space_(space), state_(state), max_txn_ops_(max_txn_ops) {}
 
   void Register(rpc::Registry* registry) const;
 
@@ -30,6 +31,7 @@ class KvService {
                rpc::UnaryDone done) const;
 
   const Gate* const gate_;
+  const SpaceGate* const space_;
   const State* const state_;
   const int max_txn_ops_;
 };

@@ -8,14 +8,18 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/file.h"
 #include "base/time.h"
 #include "proto/etcd/rpc.pb.h"
 #include "raft/node/node.h"
 #include "server/membership.h"
+#include "store/etcd_snapshot.h"
 
 namespace server {
 
@@ -40,12 +44,19 @@ class State {
                              etcdserverpb::RangeResponse* response) const = 0;
   virtual absl::Status ReadTxn(const etcdserverpb::TxnRequest& request, uint64_t raft_term,
                                etcdserverpb::TxnResponse* response) const = 0;
+  // The whole of it as etcd's file (store/etcd_snapshot.h).
+  virtual absl::StatusOr<std::unique_ptr<store::EtcdSnapshot>> PlanBackup(
+      const std::string& version, base::FileSystem* files, const std::string& spool_path) const = 0;
+  // Of all up to `revision`; a whole read of the store. The header is not filled.
+  virtual absl::Status HashKv(int64_t revision, etcdserverpb::HashKVResponse* response) const = 0;
+  // Of all that was ever applied.
+  virtual uint64_t state_hash() const = 0;
   virtual int64_t revision() const = 0;
   virtual Membership membership() const = 0;
   virtual std::vector<etcdserverpb::AlarmMember> alarms() const = 0;
   // Whether a member's disk is full: nothing is taken then that takes space.
   virtual bool no_space() const = 0;
-  // Bytes that the state takes, and bytes of its live datums.
+  // Bytes of all that the store holds, which the quota bounds, and of its live datums.
   virtual int64_t size_bytes() const = 0;
   virtual int64_t size_in_use_bytes() const = 0;
 };

@@ -2,7 +2,19 @@
 
 #include "server/real_parts.h"
 
+#include "base/status.h"
+
 namespace server {
+
+absl::Status MachineState::HashKv(int64_t revision, etcdserverpb::HashKVResponse* response) const {
+  ASSIGN_OR_RETURN(const store::KvMachine::Hash hash, machine_->HashKv(revision));
+  response->mutable_header()->set_revision(hash.newest_revision);
+  response->set_hash(hash.hash);
+  response->set_compact_revision(hash.compact_revision);
+  // As etcd: what was asked for, were it negative.
+  response->set_hash_revision(revision < 0 ? revision : hash.revision);
+  return absl::OkStatus();
+}
 
 Membership MachineState::membership() const {
   const store::Membership known = machine_->membership();

@@ -46,11 +46,18 @@ class MachineState final : public State {
                        etcdserverpb::TxnResponse* response) const override {
     return machine_->ReadTxn(request, raft_term, response);
   }
+  absl::StatusOr<std::unique_ptr<store::EtcdSnapshot>> PlanBackup(
+      const std::string& version, base::FileSystem* files,
+      const std::string& spool_path) const override {
+    return machine_->PlanEtcdSnapshot(version, files, spool_path);
+  }
+  absl::Status HashKv(int64_t revision, etcdserverpb::HashKVResponse* response) const override;
+  uint64_t state_hash() const override { return machine_->state_hash(); }
   int64_t revision() const override { return machine_->revision(); }
   Membership membership() const override;
   std::vector<etcdserverpb::AlarmMember> alarms() const override;
   bool no_space() const override { return machine_->no_space(); }
-  int64_t size_bytes() const override { return static_cast<int64_t>(machine_->physical_bytes()); }
+  int64_t size_bytes() const override { return static_cast<int64_t>(machine_->size_bytes()); }
   int64_t size_in_use_bytes() const override {
     return static_cast<int64_t>(machine_->logical_bytes());
   }

@@ -19,14 +19,18 @@ constexpr base::Duration kSpaceLookInterval = std::chrono::milliseconds(50);
 
 }  // namespace
 
-Upkeep::Upkeep(const Config& config, Storage* storage, raft::Node* node, const State* state)
+Upkeep::Upkeep(const Config& config, Storage* storage, raft::Node* node, const State* state,
+               Quota* quota)
     : self_(storage->identity().member_id()),
       request_timeout_(config.RequestTimeout()),
       storage_(storage),
       node_(node),
       state_(state),
+      quota_(quota),
       space_({.directory = storage->directory->path(), .min_free_bytes = config.min_free_bytes},
-             [path = storage->directory->path()] { return ReadDiskSpace(path); }) {}
+             [path = storage->directory->path()] { return ReadDiskSpace(path); }),
+      auto_compaction_(
+          *ParseAutoCompaction(config.auto_compaction_mode, config.auto_compaction_retention)) {}
 
 base::Duration Upkeep::Once(base::TimePoint now) {
   const absl::Status spare = storage_->log->PrepareSegment();
@@ -40,6 +44,7 @@ base::Duration Upkeep::Once(base::TimePoint now) {
     look_due_ = now + kLookInterval;
     ReleaseLog();
     storage_->machine->CheckFiles().IgnoreError();  // the machine says what it found
+    CompactIfDue(now);
   }
   if (state_is_current_ && now >= space_look_due_) {
     space_look_due_ = now + kSpaceLookInterval;
@@ -70,11 +75,26 @@ void Upkeep::WatchSpace(base::TimePoint now) {
   if (space_.low() && !was_low) node_->TransferLeadership(raft::kNobody);
   if (space_.low() && !raised) {
     PublishAlarm(true, now);
-  } else if (!space_.low() && raised && space_.alarm_is_ours()) {
+  } else if (!space_.low() && raised && quota_->HasRoomAgain() &&
+             (space_.alarm_is_ours() || quota_->alarm_is_ours())) {
     PublishAlarm(false, now);
   } else if (!space_.low() && !raised) {
     space_.AlarmCleared();
+    quota_->AlarmCleared();
   }
+}
+
+void Upkeep::CompactIfDue(base::TimePoint now) {
+  const raft::NodeStatus status = node_->status();
+  const auto revision =
+      auto_compaction_.Look(now, storage_->machine->revision(),
+                            storage_->machine->compact_revision(), status.leader == status.self);
+  if (!revision.has_value()) return;
+  LOG(INFO) << "compacts to revision " << *revision << " (--auto-compaction-retention)";
+  etcdserverpb::InternalRaftRequest request;
+  request.mutable_compaction()->set_revision(*revision);
+  node_->Publish(request.SerializeAsString(), now + request_timeout_,
+                 [](const raft::PublishOutcome&) {});
 }
 
 // Until it is seen in the state it is said again; twice says the same.

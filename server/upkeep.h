@@ -12,8 +12,10 @@
 
 #include "base/time.h"
 #include "raft/node/node.h"
+#include "server/auto_compaction.h"
 #include "server/config.h"
 #include "server/parts.h"
+#include "server/quota.h"
 #include "server/space_watch.h"
 #include "server/storage.h"
 
@@ -22,7 +24,8 @@ namespace server {
 class Upkeep {
  public:
   // All must outlive it.
-  Upkeep(const Config& config, Storage* storage, raft::Node* node, const State* state);
+  Upkeep(const Config& config, Storage* storage, raft::Node* node, const State* state,
+         Quota* quota);
 
   // The state has caught up with what was committed when this member started: only now does it
   // know which alarms there are. Threads: any.
@@ -34,6 +37,8 @@ class Upkeep {
  private:
   void ReleaseLog();
   void WatchSpace(base::TimePoint now);
+  // What nobody compacts by hand.
+  void CompactIfDue(base::TimePoint now);
   // Tells the cluster that this member's disk is full, or no more.
   void PublishAlarm(bool active, base::TimePoint now);
   bool AlarmIsRaised() const;
@@ -43,7 +48,9 @@ class Upkeep {
   Storage* const storage_;
   raft::Node* const node_;
   const State* const state_;
+  Quota* const quota_;
   SpaceWatch space_;
+  AutoCompaction auto_compaction_;
   std::atomic<bool> state_is_current_{false};
   base::TimePoint look_due_;
   base::TimePoint space_look_due_;

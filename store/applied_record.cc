@@ -7,7 +7,8 @@
 namespace store {
 namespace {
 
-constexpr size_t kBytes = 9 * 8;
+constexpr size_t kOldBytes = 9 * 8;
+constexpr size_t kBytes = 11 * 8;
 
 }  // namespace
 
@@ -23,11 +24,15 @@ std::string EncodeAppliedRecord(const AppliedRecord& record) {
   AppendFixed64(&bytes, record.state_hash);
   AppendFixed64(&bytes, record.digest.index.value());
   AppendFixed64(&bytes, record.digest.hash);
+  AppendFixed64(&bytes, static_cast<uint64_t>(record.written_bytes));
+  AppendFixed64(&bytes, static_cast<uint64_t>(record.size_offset));
   return bytes;
 }
 
 absl::StatusOr<AppliedRecord> DecodeAppliedRecord(std::string_view bytes) {
-  if (bytes.size() != kBytes) return absl::DataLossError("the applied record has a wrong length");
+  if (bytes.size() != kBytes && bytes.size() != kOldBytes) {
+    return absl::DataLossError("the applied record has a wrong length");
+  }
   const char* at = bytes.data();
   AppliedRecord record;
   record.applied.index = raft::Index(DecodeFixed64(at));
@@ -39,6 +44,10 @@ absl::StatusOr<AppliedRecord> DecodeAppliedRecord(std::string_view bytes) {
   record.state_hash = DecodeFixed64(at + 48);
   record.digest.index = raft::Index(DecodeFixed64(at + 56));
   record.digest.hash = DecodeFixed64(at + 64);
+  // A state that did not count yet begins with what is live.
+  record.written_bytes =
+      bytes.size() == kBytes ? static_cast<int64_t>(DecodeFixed64(at + 72)) : record.live_bytes;
+  if (bytes.size() == kBytes) record.size_offset = static_cast<int64_t>(DecodeFixed64(at + 80));
   return record;
 }
 

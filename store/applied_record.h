@@ -4,7 +4,8 @@
 //
 // Family `applied`, name "position":
 //   | index 8 | term 8 | revision 8 | compact revision 8 | compacted at 8 | live bytes 8 | hash 8 |
-//   | digest index 8 | digest hash 8 |
+//   | digest index 8 | digest hash 8 | written 8 | size offset 8 |
+//   (The first version ended before "written".)
 
 #pragma once
 
@@ -31,10 +32,20 @@ struct AppliedRecord {
   int64_t compacted_at = 0;
   // Keys and values of the live datums.
   int64_t live_bytes = 0;
+  // The bytes of all changes since the store was empty.
+  int64_t written_bytes = 0;
+  // What makes the store's size of them: what was live when the newest compaction was applied,
+  // less all that had been written up to its revision.
+  int64_t size_offset = 0;
   // Of all that was applied since the store was empty: equal on members at the same index.
   uint64_t state_hash = 0;
   // What it was at the newest multiple of raft::kDigestInterval.
   raft::StateDigest digest;
+
+  // What the store holds: the versions above the compact revision, and those that are needed below
+  // it (counted are all that were live when it was compacted). The same on every member, whatever
+  // lies on its disk.
+  int64_t size_bytes() const { return written_bytes + size_offset; }
 
   friend bool operator==(const AppliedRecord&, const AppliedRecord&) = default;
 };

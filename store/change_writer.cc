@@ -37,6 +37,7 @@ absl::Status ChangeWriter::Put(std::string_view key, std::string_view value, int
                                const Prior& prior) {
   Change change;
   change.kind = ChangeKind::kPut;
+  change.written = numbers_->written_bytes;
   if (prior.exists) {
     change.previous = prior.datum.mod_revision;
   } else {
@@ -65,6 +66,7 @@ void ChangeWriter::Delete(std::string_view key, const Prior& prior) {
   CHECK(prior.exists);
   Change change;
   change.kind = ChangeKind::kDelete;
+  change.written = numbers_->written_bytes;
   change.previous = prior.datum.mod_revision;
   change.key = key;
   const Revision revision = NextRevision();
@@ -101,12 +103,26 @@ std::string_view ChangeWriter::Record(Revision revision, const Change& change, c
   const size_t bytes = EncodedChangeBytes(change);
   char* const encoded = pending_->Allocate(bytes);
   EncodeChange(encoded, change);
+  numbers_->written_bytes += static_cast<int64_t>(bytes);
   pending_->Put(Family::kRevision, own_revision, {encoded, bytes});
   const bool keeps = !base::Planted("replaced-version-not-kept");
   if (keeps && prior.exists && prior.datum.mod_revision.main <= numbers_->compact_revision) {
     pending_->Put(Family::kKept, own_revision, pending_->Copy(prior.bytes));
   }
   return {encoded, bytes};
+}
+
+absl::Status ChangeWriter::CountCompaction(int64_t revision) {
+  int64_t written = numbers_->written_bytes;
+  const std::unique_ptr<Cursor> after = pending_->NewCursor(Family::kRevision, {});
+  after->Seek(RevisionKey({revision + 1, 0}));
+  RETURN_IF_ERROR(after->status());
+  if (after->Valid()) {
+    ASSIGN_OR_RETURN(const Change change, DecodeChange(after->value()));
+    if (change.written != kWrittenUnknown) written = change.written;
+  }
+  numbers_->size_offset = numbers_->live_bytes - written;
+  return absl::OkStatus();
 }
 
 void ChangeWriter::MoveLease(std::string_view key, int64_t from, int64_t to) {

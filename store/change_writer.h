@@ -52,6 +52,10 @@ class ChangeWriter {
   // Requires: prior.exists.
   void Delete(std::string_view key, const Prior& prior);
 
+  // What is below that revision counts no more towards the size of the store.
+  // Errors: what the engine's reads return, DataLoss.
+  absl::Status CountCompaction(int64_t revision);
+
   // The revision that a response within this write shows.
   int64_t revision_now() const { return numbers_->revision + (changes_ > 0 ? 1 : 0); }
 

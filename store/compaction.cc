@@ -24,6 +24,9 @@ absl::StatusOr<bool> Compaction::Step(size_t records_max) {
     RETURN_IF_ERROR(Scan(records_max));
     return true;
   }
+  // Who comes to hold after this look reads above what is dropped: no view made from now on has a
+  // compact revision below the job's.
+  if (holds_.load() > 0) return false;
   engine_->Flush();
   Drop();
   job_.reset();

@@ -11,8 +11,11 @@
 // A crash repeats what was not flushed: each copy is the same bytes under the same key.
 // Nothing here may change a result of apply or of a read.
 //
-// Threads: Request from the apply thread, Step from one background thread, dropped_to from any.
-// Errors:  what the engine's reads return; DataLoss if a version is in neither place.
+// A snapshot that is under way holds stage 3 up (Hold), so that what it reads stays.
+//
+// Threads: Hold and Release from any; Request from the apply thread, Step from one background
+// thread, dropped_to from any. Errors:  what the engine's reads return; DataLoss if a version is in
+// neither place.
 
 #pragma once
 
@@ -42,6 +45,11 @@ class Compaction {
   // Looks at up to `records_max` changes, or does a later stage. True if there is more to do.
   absl::StatusOr<bool> Step(size_t records_max);
 
+  // Until as many Releases nothing is dropped that a view made behind it reads at or above its own
+  // compact revision.
+  void Hold() { holds_.fetch_add(1); }
+  void Release() { holds_.fetch_sub(1); }
+
   // Changes below it may be gone. Grows before they go.
   const std::atomic<int64_t>* dropped_to() const { return &dropped_to_; }
 
@@ -67,6 +75,7 @@ class Compaction {
 
   Engine* const engine_;
   std::atomic<int64_t> dropped_to_;
+  std::atomic<int> holds_{0};
   // Of the background thread. A newer request waits until the job is done: each is sound alone.
   std::optional<Job> job_;
   std::mutex mutex_;

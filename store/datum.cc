@@ -9,7 +9,12 @@
 namespace store {
 namespace {
 
-constexpr size_t kChangeHeadBytes = 1 + kRevisionBytes + 4;
+constexpr size_t kWrittenBytes = 8;
+constexpr size_t kOldHeadBytes = 1 + kRevisionBytes + 4;
+constexpr size_t kHeadBytes = kOldHeadBytes + kWrittenBytes;
+// In the byte of the kind: "written" is there.
+constexpr uint8_t kHasWritten = 2;
+constexpr uint8_t kKindsEnd = 4;
 
 }  // namespace
 
@@ -35,33 +40,39 @@ absl::StatusOr<Datum> DecodeDatum(std::string_view bytes) {
 }
 
 size_t EncodedChangeBytes(const Change& change) {
-  const size_t head = kChangeHeadBytes + change.key.size();
+  const size_t head = kHeadBytes + change.key.size();
   return change.kind == ChangeKind::kDelete ? head : head + EncodedDatumBytes(change.datum);
 }
 
 void EncodeChange(char* out, const Change& change) {
-  out[0] = static_cast<char>(change.kind);
-  EncodeRevision(out + 1, change.previous);
-  EncodeFixed32(out + 1 + kRevisionBytes, static_cast<uint32_t>(change.key.size()));
-  if (!change.key.empty()) {
-    std::memcpy(out + kChangeHeadBytes, change.key.data(), change.key.size());
-  }
-  if (change.kind == ChangeKind::kPut) {
-    EncodeDatum(out + kChangeHeadBytes + change.key.size(), change.datum);
-  }
+  *out++ = static_cast<char>(static_cast<uint8_t>(change.kind) | kHasWritten);
+  EncodeFixed64(out, static_cast<uint64_t>(change.written));
+  out += kWrittenBytes;
+  EncodeRevision(out, change.previous);
+  out += kRevisionBytes;
+  EncodeFixed32(out, static_cast<uint32_t>(change.key.size()));
+  out += 4;
+  if (!change.key.empty()) std::memcpy(out, change.key.data(), change.key.size());
+  if (change.kind == ChangeKind::kPut) EncodeDatum(out + change.key.size(), change.datum);
 }
 
 absl::StatusOr<Change> DecodeChange(std::string_view bytes) {
-  if (bytes.size() < kChangeHeadBytes) return absl::DataLossError("a change's record is too short");
-  const auto kind = static_cast<uint8_t>(bytes[0]);
-  if (kind > static_cast<uint8_t>(ChangeKind::kDelete)) {
-    return absl::DataLossError("a change's record is of no known kind");
+  const uint8_t kind = bytes.empty() ? 0 : static_cast<uint8_t>(bytes[0]);
+  if (kind >= kKindsEnd) return absl::DataLossError("a change's record is of no known kind");
+  const bool has_written = (kind & kHasWritten) != 0;
+  if (bytes.size() < (has_written ? kHeadBytes : kOldHeadBytes)) {
+    return absl::DataLossError("a change's record is too short");
   }
   Change change;
-  change.kind = static_cast<ChangeKind>(kind);
-  change.previous = DecodeRevision(bytes.data() + 1);
-  const size_t key_bytes = DecodeFixed32(bytes.data() + 1 + kRevisionBytes);
-  bytes.remove_prefix(kChangeHeadBytes);
+  change.kind = static_cast<ChangeKind>(kind & ~kHasWritten);
+  bytes.remove_prefix(1);
+  if (has_written) {
+    change.written = static_cast<int64_t>(DecodeFixed64(bytes.data()));
+    bytes.remove_prefix(kWrittenBytes);
+  }
+  change.previous = DecodeRevision(bytes.data());
+  const size_t key_bytes = DecodeFixed32(bytes.data() + kRevisionBytes);
+  bytes.remove_prefix(kRevisionBytes + 4);
   if (bytes.size() < key_bytes) return absl::DataLossError("a change's record ends in its key");
   change.key = bytes.substr(0, key_bytes);
   bytes.remove_prefix(key_bytes);
@@ -76,7 +87,7 @@ absl::StatusOr<Change> DecodeChange(std::string_view bytes) {
 }
 
 std::string_view DatumBytesOf(const Change& change, std::string_view bytes) {
-  return bytes.substr(kChangeHeadBytes + change.key.size());
+  return bytes.substr(bytes.size() - EncodedDatumBytes(change.datum));
 }
 
 }  // namespace store

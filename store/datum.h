@@ -3,8 +3,8 @@
 // datum.h: one key's value with its bookkeeping, and the record of one change, as bytes.
 //
 //   datum    | create 8 | mod main 8 | mod sub 4 | timestamp 8 | lease 8 | value ... |
-//   change   | kind 1 | previous main 8 | previous sub 4 | key length 4 | key | datum |
-//            (a delete ends after the key)
+//   change   | kind 1 | written 8 | previous main 8 | previous sub 4 | key length 4 | key | datum |
+//            (a delete ends after the key; kinds 0 and 1, of the first version, have no "written")
 //
 // Numbers are big endian. A put's datum is the tail of its change, so that one encoding serves the
 // families `datum`, `revision` and `kept`.
@@ -43,9 +43,14 @@ absl::StatusOr<Datum> DecodeDatum(std::string_view bytes);
 
 enum class ChangeKind : uint8_t { kPut = 0, kDelete = 1 };
 
+// Of a change that does not say what was written before it.
+inline constexpr int64_t kWrittenUnknown = -1;
+
 // What one revision did to one key.
 struct Change {
   ChangeKind kind = ChangeKind::kPut;
+  // The bytes of all changes before this one, since the store was empty.
+  int64_t written = kWrittenUnknown;
   // The change of the same key before this one; main 0 if there is none that still counts.
   // Of a put with timestamp 1 it is a delete, otherwise a put.
   Revision previous;

@@ -13,6 +13,7 @@
 #include "store/command.h"
 #include "store/errors.h"
 #include "store/key_space.h"
+#include "store/kv_hash.h"
 #include "store/lease.h"
 #include "store/membership_applier.h"
 #include "store/memory_engine.h"
@@ -432,6 +433,42 @@ absl::Status KvMachine::ReadTxnOf(const View& view, const etcdserverpb::TxnReque
   RETURN_IF_ERROR(operations.Txn(request, branches, response));
   if (budget.exceeded()) return ReadAnswerTooLarge(budget.bytes_max());
   return absl::OkStatus();
+}
+
+absl::StatusOr<KvMachine::Hash> KvMachine::HashKv(int64_t revision) const {
+  RETURN_IF_ERROR(CheckNotLost());
+  const std::shared_ptr<const View> view = this->view();
+  const AppliedRecord& numbers = view->numbers;
+  RETURN_IF_ERROR(CheckReadRevision(revision, numbers.revision, numbers.compact_revision));
+  const int64_t at = revision > 0 ? revision : numbers.revision;
+  // Not the cache: what is on the disk is what is asked for.
+  const absl::StatusOr<uint32_t> hash =
+      HashKeySpace(KeySpace(view->reader.get(), NewestHistory(*view)), *view->reader,
+                   numbers.compact_revision, at);
+  RETURN_IF_ERROR(Checked(hash.status(), *view->backing));
+  return Hash{*hash, at, numbers.compact_revision, numbers.revision};
+}
+
+absl::StatusOr<std::unique_ptr<EtcdSnapshot>> KvMachine::PlanEtcdSnapshot(
+    const std::string& version, base::FileSystem* files, const std::string& spool_path) const {
+  RETURN_IF_ERROR(CheckNotLost());
+  // Held before the view is made; a state that is installed between the two is held instead.
+  std::shared_ptr<const View> view = this->view();
+  while (true) {
+    view->backing->compaction.Hold();
+    const std::shared_ptr<const View> newest = this->view();
+    if (newest->backing == view->backing) {
+      view = newest;
+      break;
+    }
+    view->backing->compaction.Release();
+    view = newest;
+  }
+  const std::shared_ptr<Backing> backing = view->backing;
+  EtcdSnapshot::Cluster cluster{cluster_.membership(), alarms(), version};
+  auto snapshot = EtcdSnapshot::Plan(std::move(view), std::move(cluster), files, spool_path);
+  RETURN_IF_ERROR(Checked(snapshot.status(), *backing));
+  return snapshot;
 }
 
 absl::Status KvMachine::CheckFiles() {

@@ -29,6 +29,7 @@
 #include "store/change_batch.h"
 #include "store/cluster_record.h"
 #include "store/engine.h"
+#include "store/etcd_snapshot.h"
 #include "store/history.h"
 #include "store/view.h"
 
@@ -104,6 +105,22 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
   absl::StatusOr<bool> ReadPrevious(Revision revision, const Change& change,
                                     OnDatum on_datum) const override;
 
+  // The store as it is now, as etcd's file (etcd_snapshot.h); `version` is etcd's, "3.7.0".
+  // Errors: Unavailable if the state is lost; as EtcdSnapshot.
+  absl::StatusOr<std::unique_ptr<EtcdSnapshot>> PlanEtcdSnapshot(
+      const std::string& version, base::FileSystem* files, const std::string& spool_path) const;
+
+  // Of all up to `revision` (kv_hash.h), kNewest for the newest. Takes as long as a read of it all.
+  // Errors: kCompacted, kFutureRevision, as reads.
+  struct Hash {
+    uint32_t hash = 0;
+    int64_t revision = 0;
+    int64_t compact_revision = 0;
+    // The newest, for the header.
+    int64_t newest_revision = 0;
+  };
+  absl::StatusOr<Hash> HashKv(int64_t revision) const;
+
   int64_t revision() const override { return view()->numbers.revision; }
   // kNeverCompacted at first.
   int64_t compact_revision() const override { return view()->numbers.compact_revision; }
@@ -111,6 +128,8 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
   uint64_t state_hash() const { return view()->numbers.state_hash; }
   // Keys and values of the live datums; the same on every member.
   uint64_t logical_bytes() const;
+  // What the quota bounds (AppliedRecord::size_bytes); the same on every member.
+  uint64_t size_bytes() const { return static_cast<uint64_t>(view()->numbers.size_bytes()); }
   uint64_t physical_bytes() const { return view()->backing->engine->PhysicalBytes(); }
   std::vector<Alarm> alarms() const { return cluster_.alarms(AlarmKind::kNone); }
   bool no_space() const { return cluster_.Raised(AlarmKind::kNoSpace); }

@@ -135,6 +135,7 @@ absl::Status RequestApplier::Compact(const etcdserverpb::CompactionRequest& comp
   if (revision > numbers_->revision) return ErrorStatus(Error::kFutureRevision);
   numbers_->compact_revision = revision;
   numbers_->compacted_at = numbers_->revision;
+  RETURN_IF_ERROR(writer_.CountCompaction(revision));
   etcdserverpb::CompactionResponse answer;
   return Answer(&answer);
 }

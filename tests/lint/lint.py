@@ -40,8 +40,8 @@ HOMES_OF_LIBRARIES = [
      "RocksDB headers stand in store/rocks_*; use store/engine.h"),
     ("grpc", ("grpc/", "grpcpp/"), r"^(rpc/grpc_|client/|tests/)",
      "grpc++ headers stand in rpc/grpc_* and client/; use rpc/handler.h"),
-    ("nghttp2", ("nghttp2/", "openssl/"), r"^(rpc/|tests/bench/)",
-     "nghttp2 and OpenSSL headers stand in rpc/; use rpc/handler.h"),
+    ("nghttp2", ("nghttp2/", "openssl/"), r"^(rpc/|tests/bench/|base/sha256\.cc)",
+     "nghttp2 and OpenSSL headers stand in rpc/, and in base/sha256.cc; use rpc/handler.h"),
     ("gflags", ("gflags/",), r"^(server/flags\.|client/.*main\.cc$|tests/.*(main|_bench)\.cc$)",
      "gflags stand in server/flags.* and in mains; pass an options struct"),
 ]

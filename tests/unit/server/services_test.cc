@@ -71,6 +71,17 @@ class FakeState : public State {
     response->set_succeeded(true);
     return absl::OkStatus();
   }
+  absl::StatusOr<std::unique_ptr<store::EtcdSnapshot>> PlanBackup(
+      const std::string&, base::FileSystem*, const std::string&) const override {
+    return absl::UnimplementedError("not here");
+  }
+  absl::Status HashKv(int64_t revision, etcdserverpb::HashKVResponse* response) const override {
+    if (revision == 99) return store::ErrorStatus(store::Error::kFutureRevision);
+    response->set_hash(77);
+    response->set_hash_revision(revision);
+    return absl::OkStatus();
+  }
+  uint64_t state_hash() const override { return 0x500000003; }
   int64_t revision() const override { return 5; }
   Membership membership() const override { return known; }
   std::vector<etcdserverpb::AlarmMember> alarms() const override { return raised; }
@@ -79,11 +90,12 @@ class FakeState : public State {
       return alarm.alarm() == etcdserverpb::NOSPACE;
     });
   }
-  int64_t size_bytes() const override { return 100; }
+  int64_t size_bytes() const override { return size; }
   int64_t size_in_use_bytes() const override { return 40; }
 
   Membership known;
   std::vector<etcdserverpb::AlarmMember> raised;
+  int64_t size = 100;
 };
 
 class FakeCall : public rpc::Call {
@@ -105,8 +117,16 @@ class ServicesTest : public testing::Test {
   ServicesTest()
       : gate_(GateOptions{.cluster_id = 11, .member_id = 22, .max_request_bytes = 1000}, &replica_,
               &clock_),
-        kv_(&gate_, &state_, 4),
-        maintenance_(&gate_, &state_, &transfers_, 1 << 20),
+        quota_(&state_, 1 << 20),
+        space_(&gate_, &state_, &quota_),
+        kv_(&gate_, &space_, &state_, 4),
+        maintenance_(
+            &gate_, &state_, &transfers_,
+            [](const std::function<void()>& job) {
+              job();
+              return true;
+            },
+            1 << 20),
         changer_(&replica_, &state_, &clock_),
         cluster_(&gate_, &state_, &changer_,
                  {.strict_reconfig_check = true,
@@ -156,6 +176,8 @@ class ServicesTest : public testing::Test {
   FakeState state_;
   FakeCall call_;
   Gate gate_;
+  Quota quota_;
+  SpaceGate space_;
   KvService kv_;
   Transfers transfers_;
   MaintenanceService maintenance_;
@@ -298,7 +320,7 @@ TxnRequest TxnsInside(int depth) {
 
 TEST_F(ServicesTest, ATxnMayBeAsDeepAsItsOperationsAllowAndWhatIsDecodedTwiceIsDecodable) {
   replica_.outcome = {PublishOutcome::Kind::kApplied, {absl::OkStatus(), ""}};
-  const KvService deep(&gate_, &state_, 128);
+  const KvService deep(&gate_, &space_, &state_, 128);
   rpc::Registry registry;
   deep.Register(&registry);
   const auto ask = [&](int depth) {
@@ -314,6 +336,60 @@ TEST_F(ServicesTest, ATxnMayBeAsDeepAsItsOperationsAllowAndWhatIsDecodedTwiceIsD
   EXPECT_EQ(ask(400), ErrorStatus(WireError::kTooManyOps));
   EXPECT_EQ(ask(9000).code(), absl::StatusCode::kInternal) << "not decoded at all";
   EXPECT_EQ(replica_.commands.size(), 3u);
+}
+
+TEST_F(ServicesTest, AWriteBeyondTheQuotaRaisesTheAlarmAndIsRefused) {
+  replica_.outcome = {PublishOutcome::Kind::kApplied, {absl::OkStatus(), ""}};
+  state_.size = 1 << 20;
+  EXPECT_EQ(Ask<etcdserverpb::PutResponse>("KV/Put", PutOf("k")).status(),
+            ErrorStatus(WireError::kNoSpace));
+  ASSERT_EQ(replica_.commands.size(), 1u);
+  etcdserverpb::InternalRaftRequest command;
+  ASSERT_TRUE(command.ParseFromString(replica_.commands[0]));
+  const etcdserverpb::AlarmRequest& alarm = command.alarm();
+  EXPECT_EQ(alarm.action(), etcdserverpb::AlarmRequest::ACTIVATE);
+  EXPECT_EQ(alarm.memberid(), 22u);
+  EXPECT_EQ(alarm.alarm(), etcdserverpb::NOSPACE);
+  EXPECT_TRUE(quota_.alarm_is_ours());
+  EXPECT_FALSE(quota_.HasRoomAgain());
+  // What takes none goes on.
+  etcdserverpb::DeleteRangeRequest erase;
+  erase.set_key("k");
+  EXPECT_TRUE(Ask<etcdserverpb::DeleteRangeResponse>("KV/DeleteRange", erase).ok());
+  state_.size = 1 << 19;
+  EXPECT_TRUE(quota_.HasRoomAgain());
+  EXPECT_TRUE(Ask<etcdserverpb::PutResponse>("KV/Put", PutOf("k")).ok());
+}
+
+TEST_F(ServicesTest, HashesDefragmentAndDowngrade) {
+  etcdserverpb::HashKVRequest hash_kv;
+  hash_kv.set_revision(4);
+  const auto hashed = Ask<etcdserverpb::HashKVResponse>("Maintenance/HashKV", hash_kv);
+  ASSERT_TRUE(hashed.ok());
+  EXPECT_EQ(hashed->hash(), 77u);
+  EXPECT_EQ(hashed->hash_revision(), 4);
+  EXPECT_EQ(hashed->header().member_id(), 22u);
+  hash_kv.set_revision(99);
+  EXPECT_EQ(Ask<etcdserverpb::HashKVResponse>("Maintenance/HashKV", hash_kv).status(),
+            ErrorStatus(WireError::kFutureRevision));
+  EXPECT_EQ(
+      Ask<etcdserverpb::HashResponse>("Maintenance/Hash", etcdserverpb::HashRequest())->hash(), 6u);
+  const auto defragmented = Ask<etcdserverpb::DefragmentResponse>(
+      "Maintenance/Defragment", etcdserverpb::DefragmentRequest());
+  ASSERT_TRUE(defragmented.ok());
+  EXPECT_FALSE(defragmented->has_header());
+
+  etcdserverpb::DowngradeRequest downgrade;
+  const auto ask = [&](int action, const std::string& version) {
+    downgrade.set_action(static_cast<etcdserverpb::DowngradeRequest::DowngradeAction>(action));
+    downgrade.set_version(version);
+    return Ask<etcdserverpb::DowngradeResponse>("Maintenance/Downgrade", downgrade);
+  };
+  EXPECT_EQ(ask(0, "3.x").status(), ErrorStatus(WireError::kDowngradeVersionFormat));
+  EXPECT_EQ(ask(0, "3.5").status(), ErrorStatus(WireError::kDowngradeTarget));
+  EXPECT_TRUE(absl::IsUnimplemented(ask(1, "3.6").status()));
+  EXPECT_EQ(ask(2, "")->version(), "3.7");
+  EXPECT_EQ(ask(7, "").status(), ErrorStatus(WireError::kUnknownMethod));
 }
 
 TEST_F(ServicesTest, HasleaderHearsAtOnceThatThereIsNone) {

@@ -186,6 +186,7 @@ class RandomHistory {
     ASSERT_EQ(machine_->compact_revision(), model_.compact_revision());
     ASSERT_EQ(static_cast<int64_t>(machine_->logical_bytes()), model_.live_bytes());
     const int64_t oldest = std::max<int64_t>(model_.compact_revision(), 1);
+    CheckHash(oldest + random_.Below(model_.revision() - oldest + 1));
     CheckRange("a", kZero, 0);
     for (int64_t at = std::max(oldest, model_.revision() - 40); at <= model_.revision(); ++at) {
       CheckRange("a", kZero, at);
@@ -194,6 +195,16 @@ class RandomHistory {
     CheckRange(RandomKey(), "", oldest + random_.Below(model_.revision() - oldest + 1));
     CheckRefused(model_.revision() + 1, Error::kFutureRevision);
     if (oldest > 1) CheckRefused(oldest - 1, Error::kCompacted);
+  }
+
+  // What was hashed once is hashed the same again, whatever crashed, was flushed or dropped since.
+  void CheckHash(int64_t revision) {
+    const auto hash = machine_->HashKv(revision);
+    ASSERT_TRUE(hash.ok()) << hash.status();
+    const auto [known, added] =
+        kv_hashes_.emplace(std::pair(revision, model_.compact_revision()), hash->hash);
+    EXPECT_EQ(known->second, hash->hash) << "at " << revision;
+    kv_hashes_compared_ += added ? 0 : 1;
   }
 
   void CheckRange(const std::string& key, const std::string& range_end, int64_t revision) {
@@ -339,6 +350,9 @@ class RandomHistory {
   std::vector<std::string> refusals_;
   // Of the state after each entry that ended a batch; 0 if none did.
   std::vector<uint64_t> hashes_;
+  // HashKV by revision and compact revision.
+  std::map<std::pair<int64_t, int64_t>, uint32_t> kv_hashes_;
+  int kv_hashes_compared_ = 0;
   int crashes_ = 0;
   int64_t compactions_done_ = 0;
 };
