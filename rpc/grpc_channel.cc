@@ -179,6 +179,8 @@ class SendStream::Impl final : public grpc::ClientBidiReactor<grpc::ByteBuffer, 
       idle_changed_.notify_all();
       return;
     }
+    // Whoever refuses on purpose will do so for a while.
+    if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) pause_ = options_.pause_max;
     const auto due = std::chrono::system_clock::now() + pause_;
     pause_ = std::min(pause_ * 2, options_.pause_max);
     alarm_ = std::make_unique<grpc::Alarm>();

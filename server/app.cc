@@ -412,7 +412,7 @@ void App::HandOver() {
   auto handed_over = std::make_shared<std::promise<void>>();
   auto done = handed_over->get_future();
   const base::TimePoint deadline = clock_.Now() + config_.election_timeout;
-  transfers_.Add(raft::kNobody, status.self, deadline,
+  transfers_.Add(raft::kNobody, status, deadline,
                  [handed_over](const absl::Status&) { handed_over->set_value(); });
   node_.TransferLeadership(raft::kNobody);
   done.wait_for(config_.election_timeout);

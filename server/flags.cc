@@ -459,7 +459,9 @@ std::string VersionText() {
 }
 
 void StartLog(const char* program, const std::string& log_level) {
-  FLAGS_logtostderr = true;
+  // Nothing by glog itself, which would wait for whoever reads stderr: app_log.h writes.
+  FLAGS_logtostderr = false;
+  FLAGS_stderrthreshold = google::NUM_SEVERITIES;
   if (log_level == "debug") FLAGS_v = 1;
   if (log_level == "warn") FLAGS_minloglevel = google::GLOG_WARNING;
   if (log_level == "error") FLAGS_minloglevel = google::GLOG_ERROR;

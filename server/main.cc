@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "glog/logging.h"
 #include "server/app.h"
+#include "server/app_log.h"
 #include "server/flags.h"
 
 namespace {
@@ -70,6 +71,7 @@ int main(int argc, char** argv) {
       break;
   }
   server::StartLog(argv[0], line->config.log_level);
+  server::LogToStderrWithoutWaiting();
   RaiseDescriptorLimit();
   if (!line->without_effect.empty()) {
     LOG(WARNING) << "accepted without effect: " << absl::StrJoin(line->without_effect, ", ");
@@ -91,6 +93,7 @@ int main(int argc, char** argv) {
                                         .end = [] { kill(getpid(), SIGTERM); }};
   auto app = server::App::Start(line->config, signals);
   if (!app.ok()) {
+    server::FlushLog();
     std::cerr << "datum: " << app.status().message() << "\n";
     return 1;
   }
@@ -99,9 +102,10 @@ int main(int argc, char** argv) {
   LOG(INFO) << "ends on " << strsignal(signal_number);
   (*app)->Stop();
   const std::string why = (*app)->why_ended();
+  server::FlushLog();
   if (!why.empty()) std::cerr << "datum: " << why << "\n";
   app->reset();
-  google::FlushLogFiles(google::INFO);
+  server::FlushLog();
   std::cerr.flush();
   // Not by return: grpc++ keeps threads that still run while exit() takes the static objects of its
   // libraries away below them.

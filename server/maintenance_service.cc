@@ -143,7 +143,7 @@ void MaintenanceService::MoveLeader(const rpc::Call& call, uint64_t target,
   if (successor == nullptr || successor->is_learner) {
     return done(ErrorStatus(WireError::kBadLeaderTransferee), "");
   }
-  transfers_->Add(raft::NodeId(target), node.self, gate_->DeadlineOf(call),
+  transfers_->Add(raft::NodeId(target), node, gate_->DeadlineOf(call),
                   [done](const absl::Status& ended) { done(ended, ""); });
   gate_->replica().TransferLeadership(raft::NodeId(target));
 }

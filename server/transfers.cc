@@ -8,9 +8,10 @@
 
 namespace server {
 
-void Transfers::Add(raft::NodeId to, raft::NodeId self, base::TimePoint deadline, Done done) {
+void Transfers::Add(raft::NodeId to, const raft::NodeStatus& asked, base::TimePoint deadline,
+                    Done done) {
   std::lock_guard lock(mutex_);
-  wishes_.push_back({to, self, deadline, std::move(done)});
+  wishes_.push_back({to, asked.self, asked.term, deadline, std::move(done)});
 }
 
 void Transfers::Look(const raft::NodeStatus& status, base::TimePoint now) {
@@ -21,7 +22,8 @@ void Transfers::Look(const raft::NodeStatus& status, base::TimePoint now) {
       const bool fulfilled = wish.to == raft::kNobody
                                  ? status.leader != raft::kNobody && status.leader != wish.self
                                  : status.leader == wish.to;
-      if (!fulfilled && now < wish.deadline) return false;
+      const bool in_vain = status.term > wish.term && status.leader != raft::kNobody;
+      if (!fulfilled && !in_vain && now < wish.deadline) return false;
       ended.push_back({std::move(wish.done),
                        fulfilled ? absl::OkStatus() : ErrorStatus(WireError::kTransferTimeout)});
       return true;

@@ -20,16 +20,18 @@ class Transfers {
  public:
   using Done = std::function<void(absl::Status)>;
 
-  // `to` nobody: until anybody else than `self` leads.
-  void Add(raft::NodeId to, raft::NodeId self, base::TimePoint deadline, Done done);
+  // `asked`: of the node that leads and is asked. `to` nobody: until anybody else leads.
+  void Add(raft::NodeId to, const raft::NodeStatus& asked, base::TimePoint deadline, Done done);
 
-  // Ends those whose wish is fulfilled, or whose deadline has passed.
+  // Ends those whose wish is fulfilled, has come to nothing because a later term has another
+  // leader, or whose deadline has passed.
   void Look(const raft::NodeStatus& status, base::TimePoint now);
 
  private:
   struct Wish {
     raft::NodeId to;
     raft::NodeId self;
+    raft::Term term;
     base::TimePoint deadline;
     Done done;
   };

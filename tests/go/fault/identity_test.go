@@ -3,9 +3,16 @@
 package fault
 
 import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"datum.dev/tests/launcher"
 )
 
 // Two of three lose their directories while the third is paused. One of them has heard it before:
@@ -50,5 +57,60 @@ func TestSigtermEndsTheProcessCleanly(t *testing.T) {
 		}
 		d.must(member.Stop())
 		d.must(member.Restart())
+	}
+}
+
+// Nobody reads what the server says, and the pipe is full before it says anything: it serves all
+// the same (etcd#22214: every linearizable read hung while the health check was green).
+func TestALogThatNobodyReadsHoldsUpNothing(t *testing.T) {
+	reads, writes, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reads.Close()
+	defer writes.Close()
+	_ = writes.SetWriteDeadline(time.Now().Add(time.Second))
+	for err == nil {
+		_, err = writes.Write(make([]byte, 4096))
+	}
+	urls := make([]string, 2)
+	for i := range urls {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		urls[i] = "http://" + listener.Addr().String()
+		listener.Close()
+	}
+	server := exec.Command(os.Getenv(launcher.ServerVariable),
+		"--name=mute", "--data-dir="+t.TempDir()+"/d",
+		"--listen-client-urls="+urls[0], "--advertise-client-urls="+urls[0],
+		"--listen-peer-urls="+urls[1], "--initial-advertise-peer-urls="+urls[1],
+		"--initial-cluster=mute="+urls[1])
+	server.Stderr = writes
+	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	}()
+	client, err := launcher.Connect(strings.TrimPrefix(urls[0], "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, key := range []string{"a", "b"} {
+		err := untilDone(within(t, 20*time.Second), func(ctx context.Context) error {
+			if _, err := client.Put(ctx, key, "1"); err != nil {
+				return err
+			}
+			_, err := client.Get(ctx, key)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }
