@@ -29,7 +29,9 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Create(Options options) {
   return std::unique_ptr<Client>(new Client(std::move(connections)));
 }
 
-const std::vector<std::string>& Client::endpoints() const { return connections_->options().endpoints; }
+const std::vector<std::string>& Client::endpoints() const {
+  return connections_->options().endpoints;
+}
 
 absl::StatusOr<mvccpb::KeyValue> Client::Get(std::string_view key) const {
   absl::StatusOr<etcdserverpb::RangeResponse> response = Range(RangeOf(key));
@@ -129,14 +131,14 @@ absl::StatusOr<etcdserverpb::LeaseRevokeResponse> Client::LeaseRevoke(int64_t id
   return response;
 }
 
-absl::StatusOr<etcdserverpb::LeaseKeepAliveResponse> Client::LeaseKeepAlive(int64_t id, absl::Duration timeout) const {
+absl::StatusOr<etcdserverpb::LeaseKeepAliveResponse> Client::LeaseKeepAlive(
+    int64_t id, absl::Duration timeout) const {
   etcdserverpb::LeaseKeepAliveRequest request;
   request.set_id(id);
   etcdserverpb::LeaseKeepAliveResponse response;
   const auto exchange = [&](const Endpoint& endpoint, grpc::ClientContext* context) {
     const auto stream = endpoint.lease->LeaseKeepAlive(context);
-    const bool answered =
-        stream->Write(request) && stream->WritesDone() && stream->Read(&response);
+    const bool answered = stream->Write(request) && stream->WritesDone() && stream->Read(&response);
     grpc::Status ended = stream->Finish();
     if (answered) return grpc::Status::OK;
     return ended.ok() ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "no answer to a keep-alive")
@@ -149,7 +151,8 @@ absl::StatusOr<etcdserverpb::LeaseKeepAliveResponse> Client::LeaseKeepAlive(int6
   return response;
 }
 
-absl::StatusOr<etcdserverpb::LeaseTimeToLiveResponse> Client::LeaseTimeToLive(int64_t id, bool keys) const {
+absl::StatusOr<etcdserverpb::LeaseTimeToLiveResponse> Client::LeaseTimeToLive(int64_t id,
+                                                                              bool keys) const {
   etcdserverpb::LeaseTimeToLiveRequest request;
   request.set_id(id);
   request.set_keys(keys);

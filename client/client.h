@@ -117,8 +117,7 @@ class Client {
   absl::StatusOr<v3electionpb::ProclaimResponse> Proclaim(const v3electionpb::LeaderKey& leader,
                                                           std::string_view value) const;
   absl::StatusOr<v3electionpb::LeaderResponse> Leader(std::string_view name) const;
-  absl::StatusOr<v3electionpb::ResignResponse> Resign(
-      const v3electionpb::LeaderKey& leader) const;
+  absl::StatusOr<v3electionpb::ResignResponse> Resign(const v3electionpb::LeaderKey& leader) const;
 
   // The members as the cluster knows them; not linearizable: as one member knows them.
   absl::StatusOr<etcdserverpb::MemberListResponse> MemberList(bool linearizable = true) const;

@@ -105,7 +105,8 @@ absl::StatusOr<etcdserverpb::StatusResponse> Client::Status(std::string_view end
   return response;
 }
 
-absl::StatusOr<etcdserverpb::AlarmResponse> Client::AlarmDisarm(uint64_t member, etcdserverpb::AlarmType type) const {
+absl::StatusOr<etcdserverpb::AlarmResponse> Client::AlarmDisarm(
+    uint64_t member, etcdserverpb::AlarmType type) const {
   etcdserverpb::AlarmRequest request;
   request.set_action(etcdserverpb::AlarmRequest::DEACTIVATE);
   request.set_memberid(member);
@@ -154,7 +155,8 @@ absl::Status Client::Snapshot(std::string_view endpoint_name, absl::Duration tim
   return taken.ok() ? status : taken;
 }
 
-absl::StatusOr<v3lockpb::LockResponse> Client::Lock(std::string_view name, int64_t lease, absl::Duration timeout) const {
+absl::StatusOr<v3lockpb::LockResponse> Client::Lock(std::string_view name, int64_t lease,
+                                                    absl::Duration timeout) const {
   v3lockpb::LockRequest request;
   request.set_name(std::string(name));
   request.set_lease(lease);
@@ -179,7 +181,10 @@ absl::StatusOr<v3lockpb::UnlockResponse> Client::Unlock(std::string_view key) co
   return response;
 }
 
-absl::StatusOr<v3electionpb::CampaignResponse> Client::Campaign(std::string_view name, int64_t lease, std::string_view value, absl::Duration timeout) const {
+absl::StatusOr<v3electionpb::CampaignResponse> Client::Campaign(std::string_view name,
+                                                                int64_t lease,
+                                                                std::string_view value,
+                                                                absl::Duration timeout) const {
   v3electionpb::CampaignRequest request;
   request.set_name(std::string(name));
   request.set_lease(lease);
@@ -193,7 +198,8 @@ absl::StatusOr<v3electionpb::CampaignResponse> Client::Campaign(std::string_view
   return response;
 }
 
-absl::StatusOr<v3electionpb::ProclaimResponse> Client::Proclaim(const v3electionpb::LeaderKey& leader, std::string_view value) const {
+absl::StatusOr<v3electionpb::ProclaimResponse> Client::Proclaim(
+    const v3electionpb::LeaderKey& leader, std::string_view value) const {
   v3electionpb::ProclaimRequest request;
   *request.mutable_leader() = leader;
   request.set_value(std::string(value));
@@ -218,7 +224,8 @@ absl::StatusOr<v3electionpb::LeaderResponse> Client::Leader(std::string_view nam
   return response;
 }
 
-absl::StatusOr<v3electionpb::ResignResponse> Client::Resign(const v3electionpb::LeaderKey& leader) const {
+absl::StatusOr<v3electionpb::ResignResponse> Client::Resign(
+    const v3electionpb::LeaderKey& leader) const {
   v3electionpb::ResignRequest request;
   *request.mutable_leader() = leader;
   v3electionpb::ResignResponse response;

@@ -15,7 +15,7 @@ namespace {
 // A member without a leader ends a stream that carries it (etcd's WithRequireLeader).
 constexpr char kNeedsLeader[] = "hasleader";
 
-constexpr std::string_view kCompacted = "etcdserver: mvcc: required revision has been compacted";
+constexpr char kCompacted[] = "etcdserver: mvcc: required revision has been compacted";
 
 // What another stream may mend. A server that shuts down may cancel its streams.
 bool IsOfTheRoad(const absl::Status& status) {
@@ -45,8 +45,7 @@ struct Watcher::Stream {
   std::shared_ptr<grpc::ClientContext> context;
   // Guards the pointer and writes; the one reader needs no lock to read.
   absl::Mutex mutex;
-  std::unique_ptr<
-      grpc::ClientReaderWriter<etcdserverpb::WatchRequest, etcdserverpb::WatchResponse>>
+  std::unique_ptr<grpc::ClientReaderWriter<etcdserverpb::WatchRequest, etcdserverpb::WatchResponse>>
       calls;
 };
 
