@@ -26,6 +26,25 @@ grpc::ByteBuffer BufferOf(std::string bytes) {
   return grpc::ByteBuffer(&slice, 1);
 }
 
+grpc::ByteBuffer BufferOf(Answer answer) {
+  struct Owned {
+    std::string bytes;
+    std::shared_ptr<const void> held;
+  };
+  std::vector<grpc::Slice> slices;
+  for (std::string& piece : answer.TakePieces()) {
+    if (answer.held() == nullptr) {
+      slices.push_back(SliceOf(std::move(piece)));
+      continue;
+    }
+    auto* owned = new Owned{std::move(piece), answer.held()};
+    slices.emplace_back(
+        owned->bytes.data(), owned->bytes.size(),
+        [](void* gone) { delete static_cast<Owned*>(gone); }, owned);
+  }
+  return grpc::ByteBuffer(slices.data(), slices.size());
+}
+
 std::string BytesOf(const grpc::ByteBuffer& buffer) {
   std::vector<grpc::Slice> slices;
   std::string bytes;

@@ -9,12 +9,14 @@
 #include "absl/status/status.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/status.h"
+#include "rpc/handler.h"
 
 namespace rpc {
 
 // The buffer takes the string's memory over; nothing is copied.
 grpc::Slice SliceOf(std::string bytes);
 grpc::ByteBuffer BufferOf(std::string bytes);
+grpc::ByteBuffer BufferOf(Answer answer);
 // One copy.
 std::string BytesOf(const grpc::ByteBuffer& buffer);
 

@@ -44,6 +44,16 @@ class UnaryReactor final : public grpc::ServerGenericBidiReactor, public Call {
   base::TimePoint deadline() const override { return deadline_; }
   std::string peer() const override { return context_->peer(); }
   bool cancelled() const override { return cancelled_; }
+  void WhenCancelled(std::function<void()> on_cancel) const override {
+    {
+      std::lock_guard lock(mutex_);
+      if (!cancelled_) {
+        on_cancel_ = std::move(on_cancel);
+        return;
+      }
+    }
+    on_cancel();
+  }
 
  private:
   void OnReadDone(bool ok) override {
@@ -53,12 +63,12 @@ class UnaryReactor final : public grpc::ServerGenericBidiReactor, public Call {
     }
     std::string bytes = BytesOf(request_);
     request_.Clear();
-    (*handler_)(*this, std::move(bytes), [this](absl::Status status, std::string response) {
-      Answer(status, std::move(response));
+    (*handler_)(*this, std::move(bytes), [this](absl::Status status, rpc::Answer response) {
+      End(status, std::move(response));
     });
   }
 
-  void Answer(const absl::Status& status, std::string response) {
+  void End(const absl::Status& status, rpc::Answer response) {
     if (!status.ok()) {
       Finish(GrpcStatus(status));
       return;
@@ -67,11 +77,22 @@ class UnaryReactor final : public grpc::ServerGenericBidiReactor, public Call {
     StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
   }
 
-  void OnCancel() override { cancelled_ = true; }
+  void OnCancel() override {
+    std::function<void()> on_cancel;
+    {
+      std::lock_guard lock(mutex_);
+      cancelled_ = true;
+      on_cancel = std::move(on_cancel_);
+    }
+    if (on_cancel) on_cancel();
+  }
   void OnDone() override { delete this; }
 
   Context* const context_;
   const UnaryHandler* const handler_;
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
+  mutable std::function<void()> on_cancel_;
   const base::TimePoint deadline_;
   std::atomic<bool> cancelled_ = false;
   grpc::ByteBuffer request_;

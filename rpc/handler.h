@@ -39,10 +39,40 @@ class Call {
   virtual std::string peer() const = 0;
   // The client has gone or its deadline has passed: nobody reads the answer.
   virtual bool cancelled() const = 0;
+  // For an answer that may take long: `on_cancel` is called, from any thread and at most once, when
+  // nobody waits for it any more; at once if that is so already. It may end the call.
+  virtual void WhenCancelled(std::function<void()> on_cancel) const {}
+};
+
+// An answer's bytes: a string, or pieces that are sent one behind the other. What is held goes when
+// the transport needs the bytes no more.
+class Answer {
+ public:
+  Answer() = default;
+  Answer(std::string bytes) { pieces_.push_back(std::move(bytes)); }  // NOLINT: a string is one
+  Answer(const char* bytes) : Answer(std::string(bytes)) {}           // NOLINT
+  Answer(std::vector<std::string> pieces, std::shared_ptr<const void> held)
+      : pieces_(std::move(pieces)), held_(std::move(held)) {}
+
+  const std::vector<std::string>& pieces() const { return pieces_; }
+  std::vector<std::string> TakePieces() { return std::move(pieces_); }
+  const std::shared_ptr<const void>& held() const { return held_; }
+
+  // All of it as one string.
+  operator std::string() && {  // NOLINT: for those who know of no pieces
+    if (pieces_.empty()) return "";
+    std::string all = std::move(pieces_.front());
+    for (size_t i = 1; i < pieces_.size(); ++i) all += pieces_[i];
+    return all;
+  }
+
+ private:
+  std::vector<std::string> pieces_;
+  std::shared_ptr<const void> held_;
 };
 
 // Ends a unary call. To be called exactly once. `response` counts only if `status` is OK.
-using UnaryDone = std::function<void(absl::Status status, std::string response)>;
+using UnaryDone = std::function<void(absl::Status status, Answer response)>;
 
 // `call` lives until `done` is called.
 using UnaryHandler = std::function<void(const Call& call, std::string request, UnaryDone done)>;

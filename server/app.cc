@@ -28,6 +28,8 @@ constexpr base::Duration kStopGrace = std::chrono::seconds(1);
 constexpr size_t kBackgroundThreads = 2;
 constexpr size_t kBackgroundJobsMax = 64;
 constexpr size_t kBackupsMax = 2;
+// Large answers that wait for memory.
+constexpr size_t kAnswersWaitingMax = 10'000;
 constexpr base::Duration kPublishPause = std::chrono::milliseconds(200);
 constexpr base::Duration kMembersPause = std::chrono::milliseconds(20);
 // So long must a member have been connected for a strict change of the members, as in etcd.
@@ -82,18 +84,11 @@ std::vector<std::string> Addresses(const std::vector<std::string>& urls) {
 
 // Known methods say that they are not there yet, rather than that nobody knows them.
 void RegisterWhatIsToCome(rpc::Registry* registry) {
-  RegisterUnimplemented(registry, "etcdserverpb.KV", {"RangeStream"});
-  RegisterUnimplemented(
-      registry, "etcdserverpb.Lease",
-      {"LeaseGrant", "LeaseRevoke", "LeaseKeepAlive", "LeaseTimeToLive", "LeaseLeases"});
   RegisterUnimplemented(
       registry, "etcdserverpb.Auth",
       {"AuthEnable", "AuthDisable", "AuthStatus", "Authenticate", "UserAdd", "UserGet", "UserList",
        "UserDelete", "UserChangePassword", "UserGrantRole", "UserRevokeRole", "RoleAdd", "RoleGet",
        "RoleList", "RoleDelete", "RoleGrantPermission", "RoleRevokePermission"});
-  RegisterUnimplemented(registry, "v3lockpb.Lock", {"Lock", "Unlock"});
-  RegisterUnimplemented(registry, "v3electionpb.Election",
-                        {"Campaign", "Proclaim", "Leader", "Observe", "Resign"});
 }
 
 // Each change of role, term or leader is one line that says who, when and what.
@@ -125,12 +120,14 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
           [this](uint64_t staged) { snapshots_in_.Discard(staged); }),
       watch_hub_(WatchHubOptionsOf(config, *storage_), storage_->machine.get(),
                  [this] { return node_.status().term.value(); }),
+      leases_({&replica_, &state_, &peers_, &clock_, config.election_timeout}),
       node_(NodeOptionsOf(config, *storage_), storage_->start,
             {&clock_, &log_, storage_->promises.get(), storage_->machine.get(), &peers_,
              &snapshots_out_},
             [this](const raft::NodeStatus& status) {
               LogStatus(config_.name, status);
               transfers_.Look(status, clock_.Now());
+              leases_.Wake();
             }),
       replica_(&node_),
       changer_(&replica_, &state_, &clock_),
@@ -139,9 +136,11 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
       upkeep_(config, storage_.get(), &node_, &state_, &quota_),
       gate_(GateOptionsOf(config, *storage_), &replica_, &clock_),
       space_gate_(&gate_, &state_, &quota_),
+      answer_memory_(config.answer_memory_bytes, kAnswersWaitingMax),
       background_(kBackgroundThreads, kBackgroundJobsMax),
       backup_threads_(kBackupsMax, kBackupsMax),
-      kv_(&gate_, &space_gate_, &state_, static_cast<int>(config.max_txn_ops)),
+      kv_(&gate_, &space_gate_, &state_, &answer_memory_, static_cast<int>(config.max_txn_ops)),
+      range_streams_(&gate_, &state_, config.max_request_bytes),
       watches_(&gate_, &watch_hub_),
       maintenance_(
           &gate_, &state_, &transfers_,
@@ -151,6 +150,10 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
           &gate_, &state_,
           [this](std::function<void()> job) { return backup_threads_.Post(std::move(job)); },
           storage_->directory->path()),
+      lease_service_(&gate_, &space_gate_, &state_, &leases_, base::EntropySeed),
+      turns_(&gate_, &space_gate_, &state_, &lease_service_, &waiters_),
+      locks_(&turns_),
+      elections_(&turns_),
       members_(&gate_, &state_, &changer_, ClusterOptions()),
       introductions_(
           &replica_, &state_, &changer_, &peers_, &clock_,
@@ -169,9 +172,13 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
         return storage_->TakeStaged(directory);
       });
   storage_->machine->set_keep_staged([this] { storage_->KeepTaken(); });
-  storage_->machine->set_on_installed([this] { storage_->RemoveOtherStates(); });
-  kv_.Register(&client_registry_);
+  FollowState();
+  range_streams_.Register(&client_registry_);
   watches_.Register(&client_registry_);
+  kv_.Register(&client_registry_);
+  lease_service_.Register(&client_registry_);
+  locks_.Register(&client_registry_);
+  elections_.Register(&client_registry_);
   maintenance_.Register(&client_registry_);
   backups_.Register(&client_registry_);
   members_.Register(&client_registry_);
@@ -180,7 +187,27 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
   rpc::RegisterReflection(&client_registry_);
   peers_.Register(&peer_registry_, [this](std::string bytes) { node_.Receive(std::move(bytes)); });
   introductions_.Register(&peer_registry_);
+  leases_.Register(&peer_registry_);
   snapshots_in_.Register(&peer_registry_);
+}
+
+void App::FollowState() {
+  const auto load = [this] {
+    const absl::StatusOr<store::LeaseTtls> ttls = storage_->machine->Leases();
+    // A state that is lost has none; the one that takes its place is loaded as it comes.
+    leases_.Load(ttls.ok() ? *ttls : store::LeaseTtls());
+  };
+  storage_->machine->set_on_commit(
+      [this](std::span<const store::WriteOperation> batch, const store::AppliedRecord& numbers) {
+        leases_.OnCommit(batch, numbers);
+        waiters_.OnCommit(batch);
+      });
+  storage_->machine->set_on_installed([this, load] {
+    storage_->RemoveOtherStates();
+    load();
+    waiters_.WakeAll();
+  });
+  load();
 }
 
 absl::StatusOr<PeerAddress> App::FindPeer(raft::NodeId peer) const {
@@ -261,6 +288,7 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, Signals si
   app->upkeep_thread_ = std::thread([raw = app.get()] { raw->KeepUp(); });
   app->receiving_thread_ = std::thread([raw = app.get()] { raw->snapshots_in_.Run(); });
   app->sending_thread_ = std::thread([raw = app.get()] { raw->snapshots_out_.Run(); });
+  app->leases_thread_ = std::thread([raw = app.get()] { raw->leases_.Run(); });
   app->members_thread_ = std::thread([raw = app.get()] { raw->KeepMembers(); });
   app->watch_thread_ = std::thread([raw = app.get()] { raw->KeepWatchersTold(); });
   return app;
@@ -339,6 +367,8 @@ void App::KeepWatchersTold() {
     if (now < look_due) continue;
     look_due = now + look_interval;
     watches_.Look(now);
+    answer_memory_.Look(now);
+    range_streams_.Look(now);
   }
 }
 
@@ -409,6 +439,7 @@ void App::Stop() {
   health_.Stop();
   gate_.BeginStop();
   watch_hub_.EndAll(ErrorStatus(WireError::kStopped));
+  leases_.Stop();
   // The transport waits for every call, and a call may wait for a quorum that is not there: after
   // the grace the node ends them all.
   auto drained = std::async(std::launch::async, [this] {
@@ -430,6 +461,7 @@ void App::Stop() {
   if (publisher_.joinable()) publisher_.join();
   if (upkeep_thread_.joinable()) upkeep_thread_.join();
   if (members_thread_.joinable()) members_thread_.join();
+  if (leases_thread_.joinable()) leases_thread_.join();
   peers_.Disconnect();
   // So that the next start has nothing to apply again.
   storage_->machine->Flush();

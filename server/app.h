@@ -21,25 +21,33 @@
 #include "rpc/grpc_server.h"
 #include "rpc/handler.h"
 #include "rpc/health.h"
+#include "server/answer_memory.h"
 #include "server/app_background.h"
 #include "server/backup_service.h"
 #include "server/cluster_service.h"
 #include "server/config.h"
 #include "server/configuration_changer.h"
+#include "server/election_service.h"
 #include "server/gate.h"
 #include "server/introduce_service.h"
+#include "server/key_waiters.h"
 #include "server/kv_service.h"
+#include "server/lease_keeper.h"
+#include "server/lease_service.h"
+#include "server/lock_service.h"
 #include "server/maintenance_service.h"
 #include "server/member_keeper.h"
 #include "server/peer_book.h"
 #include "server/peer_transport.h"
 #include "server/quota.h"
+#include "server/range_stream.h"
 #include "server/real_parts.h"
 #include "server/snapshot_receiver.h"
 #include "server/snapshot_sender.h"
 #include "server/space_gate.h"
 #include "server/storage.h"
 #include "server/transfers.h"
+#include "server/turns.h"
 #include "server/upkeep.h"
 #include "server/watch_service.h"
 #include "store/watch_hub.h"
@@ -82,6 +90,8 @@ class App {
   void HandOver();
   void EndBecause(const std::string& why);
   void SaveConfiguration(const Membership& membership);
+  // What goes by what is applied hears of it from here on.
+  void FollowState();
   PeerTransport::Hooks TransportHooks();
   MemberKeeper::Parts KeeperParts();
   ClusterServiceOptions ClusterOptions() const;
@@ -100,6 +110,8 @@ class App {
   SnapshotReceiver snapshots_in_;
   SnapshotSender snapshots_out_;
   store::WatchHub watch_hub_;
+  // Before the node, whose first report wakes it.
+  LeaseKeeper leases_;
   raft::Node node_;
   NodeReplica replica_;
   ConfigurationChanger changer_;
@@ -108,12 +120,19 @@ class App {
   Upkeep upkeep_;
   Gate gate_;
   SpaceGate space_gate_;
+  AnswerMemory answer_memory_;
   Background background_;
   Background backup_threads_;
   KvService kv_;
+  RangeStreamService range_streams_;
   WatchService watches_;
   MaintenanceService maintenance_;
   BackupService backups_;
+  LeaseService lease_service_;
+  KeyWaiters waiters_;
+  Turns turns_;
+  LockService locks_;
+  ElectionService elections_;
   ClusterService members_;
   IntroduceService introductions_;
   rpc::HealthService health_;
@@ -132,6 +151,7 @@ class App {
   std::thread sending_thread_;
   std::thread members_thread_;
   std::thread watch_thread_;
+  std::thread leases_thread_;
 };
 
 }  // namespace server

@@ -147,6 +147,7 @@ absl::Status Config::Validate() const {
   if (!compaction.ok()) {
     return Invalid("auto-compaction-retention", std::string(compaction.status().message()));
   }
+  if (answer_memory_bytes == 0) return Invalid("answer-memory-bytes", "it must not be 0");
   if (max_watchers == 0) return Invalid("max-watchers", "it must not be 0");
   if (watch_stream_bytes < (64 << 10)) {
     return Invalid("watch-stream-bytes", "it must be at least 65536");

@@ -55,6 +55,9 @@ struct Config {
   uint64_t watch_memory_bytes = 256 << 20;
   base::Duration watch_progress_notify_interval = std::chrono::minutes(10);
 
+  // What large answers to Range may take together until they have left.
+  uint64_t answer_memory_bytes = 128 << 20;
+
   uint64_t log_reserve_bytes = 256 << 20;
   // What a whole state is sent at to another member, a second. 0: as fast as it goes.
   uint64_t snapshot_rate_bytes = 128 << 20;

@@ -89,6 +89,13 @@ constexpr Row kTable[] = {
      "etcdserver: wrong downgrade target version format"},
     {WireError::kDowngradeTarget, StatusCode::kInvalidArgument, false,
      "etcdserver: invalid downgrade target version"},
+    {WireError::kAnswerMemoryFull, StatusCode::kResourceExhausted, true,
+     "datum: the memory for large answers is taken by answers that clients have not read; try "
+     "again, ask for less (limit), or use RangeStream"},
+    {WireError::kStreamSort, StatusCode::kUnimplemented, false,
+     "RangeStream does not support custom sort orders"},
+    {WireError::kStreamFilter, StatusCode::kUnimplemented, false,
+     "RangeStream does not support revision filters"},
 };
 static_assert(sizeof(kTable) / sizeof(kTable[0]) == kWireErrorCount);
 
@@ -123,6 +130,7 @@ std::optional<WireError> Named(store::Error error) {
     case store::Error::kMemberNotFound:
     case store::Error::kMemberNotLearner:
     case store::Error::kMemberBound:
+    case store::Error::kOtherTerm:
       break;  // their own texts go on the wire
     case store::Error::kUnknownRequest:
     case store::Error::kUndecodable:

@@ -53,8 +53,11 @@ enum class WireError : uint8_t {
   kStateLost,
   kDowngradeVersionFormat,
   kDowngradeTarget,
+  kAnswerMemoryFull,
+  kStreamSort,
+  kStreamFilter,
 };
-inline constexpr int kWireErrorCount = 39;
+inline constexpr int kWireErrorCount = 42;
 
 absl::Status ErrorStatus(WireError error);
 

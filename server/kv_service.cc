@@ -43,13 +43,33 @@ void KvService::Range(const rpc::Call& call, etcdserverpb::RangeRequest request,
   const absl::Status checked = CheckRange(request);
   if (!checked.ok()) return done(checked, "");
   const bool serializable = request.serializable();
+  auto shared = std::make_shared<const etcdserverpb::RangeRequest>(std::move(request));
   gate_->Read(call, serializable,
-              [this, request = std::move(request), done = std::move(done)](absl::Status ready) {
+              [this, shared = std::move(shared), deadline = gate_->DeadlineOf(call),
+               done = std::move(done)](const absl::Status& ready) {
                 if (!ready.ok()) return done(ready, "");
-                etcdserverpb::RangeResponse response;
-                const absl::Status status = state_->Range(request, gate_->Term(), &response);
-                rpc::Reply(done, FromStore(status), response);
+                AnswerRange(shared, deadline, done);
               });
+}
+
+void KvService::AnswerRange(std::shared_ptr<const etcdserverpb::RangeRequest> request,
+                            base::TimePoint deadline, rpc::UnaryDone done) const {
+  const std::shared_ptr<AnswerMemory::Claim> claim = memory_->NewClaim();
+  store::Pieces pieces;
+  const absl::StatusOr<bool> encoded = state_->EncodeRange(
+      *request, gate_->Term(), [&](uint64_t bytes) { return claim->Grow(bytes); }, &pieces);
+  if (!encoded.ok()) return done(FromStore(encoded.status()), "");
+  if (*encoded) return done(absl::OkStatus(), rpc::Answer(std::move(pieces), claim));
+  // What is newest then is no older: a read that was linearizable stays so.
+  memory_->Wait(
+      deadline, [this, request = std::move(request), deadline, done = std::move(done)](bool room) {
+        if (gate_->stopping()) return done(ErrorStatus(WireError::kStopped), "");
+        if (!room) return done(ErrorStatus(WireError::kAnswerMemoryFull), "");
+        gate_->replica().LocalRead([this, request, deadline, done](raft::ReadOutcome outcome) {
+          if (outcome != raft::ReadOutcome::kReady) return done(FromRead(outcome), "");
+          AnswerRange(request, deadline, done);
+        });
+      });
 }
 
 void KvService::Put(const rpc::Call& call, etcdserverpb::PutRequest request,

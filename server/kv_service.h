@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// kv_service.h: etcdserverpb.KV: check, then the gate, then the answer.
-//
-// RangeStream is not here: it is Unimplemented, on which clients fall back to Range.
+// kv_service.h: etcdserverpb.KV: check, then the gate, then the answer. (RangeStream is in
+// range_stream.h.)
 
 #pragma once
 
+#include <memory>
+
 #include "rpc/handler.h"
+#include "server/answer_memory.h"
 #include "server/gate.h"
 #include "server/parts.h"
 #include "server/space_gate.h"
@@ -16,13 +18,17 @@ namespace server {
 class KvService {
  public:
   // All must outlive the registry's transport.
-  KvService(const Gate* gate, const SpaceGate* space, const State* state, int max_txn_ops)
-      : gate_(gate), space_(space), state_(state), max_txn_ops_(max_txn_ops) {}
+  KvService(const Gate* gate, const SpaceGate* space, const State* state, AnswerMemory* memory,
+            int max_txn_ops)
+      : gate_(gate), space_(space), state_(state), memory_(memory), max_txn_ops_(max_txn_ops) {}
 
   void Register(rpc::Registry* registry) const;
 
  private:
   void Range(const rpc::Call& call, etcdserverpb::RangeRequest request, rpc::UnaryDone done) const;
+  // Reads and answers, now or when there is memory for it.
+  void AnswerRange(std::shared_ptr<const etcdserverpb::RangeRequest> request,
+                   base::TimePoint deadline, rpc::UnaryDone done) const;
   void Put(const rpc::Call& call, etcdserverpb::PutRequest request, rpc::UnaryDone done) const;
   void DeleteRange(const rpc::Call& call, etcdserverpb::DeleteRangeRequest request,
                    rpc::UnaryDone done) const;
@@ -33,6 +39,7 @@ class KvService {
   const Gate* const gate_;
   const SpaceGate* const space_;
   const State* const state_;
+  AnswerMemory* const memory_;
   const int max_txn_ops_;
 };
 

@@ -20,6 +20,8 @@
 #include "raft/node/node.h"
 #include "server/membership.h"
 #include "store/etcd_snapshot.h"
+#include "store/range_encoder.h"
+#include "store/range_pages.h"
 
 namespace server {
 
@@ -42,6 +44,16 @@ class State {
   virtual ~State() = default;
   virtual absl::Status Range(const etcdserverpb::RangeRequest& request, uint64_t raft_term,
                              etcdserverpb::RangeResponse* response) const = 0;
+  // Range, encoded (store/range_encoder.h).
+  virtual absl::StatusOr<bool> EncodeRange(const etcdserverpb::RangeRequest& request,
+                                           uint64_t raft_term, store::Grows grows,
+                                           store::Pieces* pieces) const = 0;
+  // Range, page by page (store/range_pages.h).
+  virtual absl::StatusOr<std::unique_ptr<store::RangePages>> OpenPages(
+      const etcdserverpb::RangeRequest& request) const = 0;
+  virtual absl::StatusOr<bool> NextPage(store::RangePages* pages, int64_t keys_max,
+                                        uint64_t bytes_max,
+                                        etcdserverpb::RangeResponse* page) const = 0;
   virtual absl::Status ReadTxn(const etcdserverpb::TxnRequest& request, uint64_t raft_term,
                                etcdserverpb::TxnResponse* response) const = 0;
   // The whole of it as etcd's file (store/etcd_snapshot.h).
@@ -52,6 +64,10 @@ class State {
   // Of all that was ever applied.
   virtual uint64_t state_hash() const = 0;
   virtual int64_t revision() const = 0;
+  virtual absl::StatusOr<std::vector<int64_t>> Leases() const = 0;
+  virtual absl::StatusOr<std::vector<std::string>> KeysOfLease(int64_t lease) const = 0;
+  // The term of the last entry that was applied.
+  virtual raft::Term applied_term() const = 0;
   virtual Membership membership() const = 0;
   virtual std::vector<etcdserverpb::AlarmMember> alarms() const = 0;
   // Whether a member's disk is full: nothing is taken then that takes space.

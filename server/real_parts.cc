@@ -34,6 +34,13 @@ Membership MachineState::membership() const {
   return membership;
 }
 
+absl::StatusOr<std::vector<int64_t>> MachineState::Leases() const {
+  ASSIGN_OR_RETURN(const store::LeaseTtls ttls, machine_->Leases());
+  std::vector<int64_t> leases;
+  for (const auto& [lease, ttl] : ttls) leases.push_back(lease);
+  return leases;
+}
+
 std::vector<etcdserverpb::AlarmMember> MachineState::alarms() const {
   std::vector<etcdserverpb::AlarmMember> alarms;
   for (const store::Alarm& raised : machine_->alarms()) {

@@ -42,6 +42,18 @@ class MachineState final : public State {
                      etcdserverpb::RangeResponse* response) const override {
     return machine_->Range(request, raft_term, response);
   }
+  absl::StatusOr<bool> EncodeRange(const etcdserverpb::RangeRequest& request, uint64_t raft_term,
+                                   store::Grows grows, store::Pieces* pieces) const override {
+    return machine_->EncodeRange(request, raft_term, grows, pieces);
+  }
+  absl::StatusOr<std::unique_ptr<store::RangePages>> OpenPages(
+      const etcdserverpb::RangeRequest& request) const override {
+    return machine_->OpenPages(request);
+  }
+  absl::StatusOr<bool> NextPage(store::RangePages* pages, int64_t keys_max, uint64_t bytes_max,
+                                etcdserverpb::RangeResponse* page) const override {
+    return machine_->NextPage(pages, keys_max, bytes_max, page);
+  }
   absl::Status ReadTxn(const etcdserverpb::TxnRequest& request, uint64_t raft_term,
                        etcdserverpb::TxnResponse* response) const override {
     return machine_->ReadTxn(request, raft_term, response);
@@ -54,6 +66,11 @@ class MachineState final : public State {
   absl::Status HashKv(int64_t revision, etcdserverpb::HashKVResponse* response) const override;
   uint64_t state_hash() const override { return machine_->state_hash(); }
   int64_t revision() const override { return machine_->revision(); }
+  absl::StatusOr<std::vector<int64_t>> Leases() const override;
+  absl::StatusOr<std::vector<std::string>> KeysOfLease(int64_t lease) const override {
+    return machine_->KeysOfLease(lease);
+  }
+  raft::Term applied_term() const override { return machine_->applied().term; }
   Membership membership() const override;
   std::vector<etcdserverpb::AlarmMember> alarms() const override;
   bool no_space() const override { return machine_->no_space(); }

@@ -191,6 +191,19 @@ absl::Status CheckRange(const etcdserverpb::RangeRequest& request) {
   return absl::OkStatus();
 }
 
+absl::Status CheckRangeStream(const etcdserverpb::RangeRequest& request) {
+  RETURN_IF_ERROR(CheckRange(request));
+  if (request.sort_target() != etcdserverpb::RangeRequest::KEY ||
+      request.sort_order() == etcdserverpb::RangeRequest::DESCEND) {
+    return ErrorStatus(WireError::kStreamSort);
+  }
+  if (request.min_mod_revision() != 0 || request.max_mod_revision() != 0 ||
+      request.min_create_revision() != 0 || request.max_create_revision() != 0) {
+    return ErrorStatus(WireError::kStreamFilter);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckPut(const etcdserverpb::PutRequest& request) {
   if (request.key().empty()) return ErrorStatus(WireError::kEmptyKey);
   if (request.ignore_value() && !request.value().empty()) {

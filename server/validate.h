@@ -14,6 +14,8 @@
 namespace server {
 
 absl::Status CheckRange(const etcdserverpb::RangeRequest& request);
+// Besides: what cannot be streamed as it is read (etcd-errors, section 2).
+absl::Status CheckRangeStream(const etcdserverpb::RangeRequest& request);
 absl::Status CheckPut(const etcdserverpb::PutRequest& request);
 absl::Status CheckDeleteRange(const etcdserverpb::DeleteRangeRequest& request);
 

@@ -110,14 +110,14 @@ absl::StatusOr<FileReader::Page> FileReader::PageOf(std::string_view bytes, uint
   return page;
 }
 
-absl::Status FileReader::Walk(const Page& page, int depth, std::string* last_key,
+absl::Status FileReader::Walk(const Page& page, int depth, std::string* last_key, bool buckets,
                               Visit visit) const {
-  if (page.flags == kLeafPage) return WalkLeaf(page, last_key, /*buckets=*/false, visit);
+  if (page.flags == kLeafPage) return WalkLeaf(page, last_key, buckets, visit);
   if (depth == kDepthMax) return Bad(page.number, "its tree has no end");
   for (uint16_t i = 0; i < page.count; ++i) {
     const char* const element = page.bytes.data() + kPageHeadBytes + i * kElementBytes;
     ASSIGN_OR_RETURN(const Page child, PageAt(Load<uint64_t>(element + 8)));
-    RETURN_IF_ERROR(Walk(child, depth + 1, last_key, visit));
+    RETURN_IF_ERROR(Walk(child, depth + 1, last_key, buckets, visit));
   }
   return absl::OkStatus();
 }
@@ -143,38 +143,37 @@ absl::Status FileReader::WalkLeaf(const Page& page, std::string* last_key, bool 
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<std::string>> FileReader::Buckets() const {
+  std::vector<std::string> names;
+  std::string last_key;
+  ASSIGN_OR_RETURN(const Page root, PageAt(root_));
+  // The root's tree holds nothing but buckets.
+  RETURN_IF_ERROR(Walk(root, 0, &last_key, true, [&](std::string_view name, std::string_view) {
+    names.emplace_back(name);
+    return absl::OkStatus();
+  }));
+  return names;
+}
+
 absl::Status FileReader::ForEach(std::string_view bucket, Visit visit) const {
   std::optional<std::string_view> found;
-  // The root's tree holds nothing but buckets.
-  const auto look = [&](auto& self, const Page& page, int depth,
-                        std::string* last_key) -> absl::Status {
-    if (page.flags == kLeafPage) {
-      return WalkLeaf(page, last_key, true, [&](std::string_view key, std::string_view value) {
-        if (key == bucket) found = value;
-        return absl::OkStatus();
-      });
-    }
-    if (depth == kDepthMax) return Bad(page.number, "its tree has no end");
-    for (uint16_t i = 0; i < page.count; ++i) {
-      const char* const element = page.bytes.data() + kPageHeadBytes + i * kElementBytes;
-      ASSIGN_OR_RETURN(const Page child, PageAt(Load<uint64_t>(element + 8)));
-      RETURN_IF_ERROR(self(self, child, depth + 1, last_key));
-    }
-    return absl::OkStatus();
-  };
   std::string last_bucket;
   ASSIGN_OR_RETURN(const Page root, PageAt(root_));
-  RETURN_IF_ERROR(look(look, root, 0, &last_bucket));
+  RETURN_IF_ERROR(
+      Walk(root, 0, &last_bucket, true, [&](std::string_view name, std::string_view value) {
+        if (name == bucket) found = value;
+        return absl::OkStatus();
+      }));
   if (!found.has_value()) return absl::OkStatus();
   if (found->size() < kBucketBytes) return Bad(root_, "a bucket's record is too short");
   const auto tree = Load<uint64_t>(found->data());
   std::string last_key;
   if (tree == 0) {
     ASSIGN_OR_RETURN(const Page inline_page, PageOf(found->substr(kBucketBytes), root_));
-    return Walk(inline_page, 0, &last_key, visit);
+    return Walk(inline_page, 0, &last_key, false, visit);
   }
   ASSIGN_OR_RETURN(const Page page, PageAt(tree));
-  return Walk(page, 0, &last_key, visit);
+  return Walk(page, 0, &last_key, false, visit);
 }
 
 }  // namespace store::bolt

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -31,6 +32,9 @@ class FileReader {
   // The views live as long as the reader. What `visit` returns ends the walk unless it is OK.
   using Visit = absl::FunctionRef<absl::Status(std::string_view key, std::string_view value)>;
 
+  // The names of all buckets, ascending.
+  absl::StatusOr<std::vector<std::string>> Buckets() const;
+
   // All of a bucket in the order of its keys; nothing if there is no such bucket.
   absl::Status ForEach(std::string_view bucket, Visit visit) const;
 
@@ -42,7 +46,8 @@ class FileReader {
   absl::Status ReadMeta();
   absl::StatusOr<Page> PageAt(uint64_t number) const;
   absl::StatusOr<Page> PageOf(std::string_view bytes, uint64_t number) const;
-  absl::Status Walk(const Page& page, int depth, std::string* last_key, Visit visit) const;
+  absl::Status Walk(const Page& page, int depth, std::string* last_key, bool buckets,
+                    Visit visit) const;
   absl::Status WalkLeaf(const Page& page, std::string* last_key, bool buckets, Visit visit) const;
   absl::Status Bad(uint64_t page, std::string_view why) const;
 

@@ -56,6 +56,9 @@ Text TextOf(Error error) {
     case Error::kMemberBound:
       return {absl::StatusCode::kFailedPrecondition,
               "datum: the member was started with another data directory"};
+    case Error::kOtherTerm:
+      return {absl::StatusCode::kFailedPrecondition,
+              "datum: the leader that decided this leads no more"};
   }
   LOG(FATAL) << "no such error: " << static_cast<int>(error);
   return {};

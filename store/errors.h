@@ -35,8 +35,10 @@ enum class Error : uint8_t {
   kMemberNotLearner,
   // The member lives in another data directory.
   kMemberBound,
+  // The command was meant for entries of another term.
+  kOtherTerm,
 };
-inline constexpr int kErrorCount = 16;
+inline constexpr int kErrorCount = 17;
 
 absl::Status ErrorStatus(Error error);
 

@@ -315,6 +315,7 @@ bool KvMachine::Commit() {
   const int64_t revision_before = revision();
   Publish(std::make_shared<View>(View{bench.backing, engine->NewView(), bench.numbers}));
   TellObserver(revision_before);
+  if (on_commit_) on_commit_(bench.pending.operations(), bench.numbers);
   bench.pending.Clear();
   return true;
 }
@@ -390,6 +391,22 @@ uint64_t KvMachine::logical_bytes() const {
   return static_cast<uint64_t>(view()->numbers.live_bytes);
 }
 
+absl::StatusOr<LeaseTtls> KvMachine::Leases() const {
+  RETURN_IF_ERROR(CheckNotLost());
+  const std::shared_ptr<const View> view = this->view();
+  absl::StatusOr<LeaseTtls> leases = ReadLeases(*view->reader);
+  RETURN_IF_ERROR(Checked(leases.status(), *view->backing));
+  return leases;
+}
+
+absl::StatusOr<std::vector<std::string>> KvMachine::KeysOfLease(int64_t lease) const {
+  RETURN_IF_ERROR(CheckNotLost());
+  const std::shared_ptr<const View> view = this->view();
+  absl::StatusOr<std::vector<std::string>> keys = LeaseTable::KeysOf(lease, *view->reader);
+  RETURN_IF_ERROR(Checked(keys.status(), *view->backing));
+  return keys;
+}
+
 absl::Status KvMachine::Range(const etcdserverpb::RangeRequest& request, uint64_t raft_term,
                               etcdserverpb::RangeResponse* response) const {
   RETURN_IF_ERROR(CheckNotLost());
@@ -409,6 +426,53 @@ absl::Status KvMachine::ReadRangeOf(const View& view, const etcdserverpb::RangeR
   RETURN_IF_ERROR(ReadRange(KeySpace(&reader, NewestHistory(view)), request, &budget, response));
   if (budget.exceeded()) return ReadAnswerTooLarge(budget.bytes_max());
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> KvMachine::EncodeRange(const etcdserverpb::RangeRequest& request,
+                                            uint64_t raft_term, Grows grows, Pieces* pieces) const {
+  RETURN_IF_ERROR(CheckNotLost());
+  const std::shared_ptr<const View> view = this->view();
+  const AppliedRecord& numbers = view->numbers;
+  RETURN_IF_ERROR(
+      CheckReadRevision(request.revision(), numbers.revision, numbers.compact_revision));
+  const CachedReader reader(view->reader.get(), &view->backing->cache, numbers.revision);
+  etcdserverpb::ResponseHeader header;
+  FillHeader(options_, numbers.revision, raft_term, &header);
+  AnswerBudget budget(options_.answer_bytes_max);
+  const absl::StatusOr<bool> encoded = store::EncodeRange(KeySpace(&reader, NewestHistory(*view)),
+                                                          request, header, grows, &budget, pieces);
+  RETURN_IF_ERROR(Checked(encoded.status(), *view->backing));
+  if (budget.exceeded()) return ReadAnswerTooLarge(budget.bytes_max());
+  return encoded;
+}
+
+std::shared_ptr<const View> KvMachine::HoldView() const {
+  // Held before the view is made; a state that is installed between the two is held instead.
+  std::shared_ptr<const View> held = view();
+  while (true) {
+    held->backing->compaction.Hold();
+    std::shared_ptr<const View> newest = view();
+    if (newest->backing == held->backing) return newest;
+    held->backing->compaction.Release();
+    held = std::move(newest);
+  }
+}
+
+absl::StatusOr<std::unique_ptr<RangePages>> KvMachine::OpenPages(
+    const etcdserverpb::RangeRequest& request) const {
+  RETURN_IF_ERROR(CheckNotLost());
+  auto pages = std::make_unique<RangePages>(HoldView(), request);
+  const AppliedRecord& numbers = pages->view()->numbers;
+  RETURN_IF_ERROR(
+      CheckReadRevision(request.revision(), numbers.revision, numbers.compact_revision));
+  return pages;
+}
+
+absl::StatusOr<bool> KvMachine::NextPage(RangePages* pages, int64_t keys_max, uint64_t bytes_max,
+                                         etcdserverpb::RangeResponse* page) const {
+  absl::StatusOr<bool> more = pages->Next(keys_max, bytes_max, page);
+  RETURN_IF_ERROR(Checked(more.status(), *pages->view()->backing));
+  return more;
 }
 
 absl::Status KvMachine::ReadTxn(const etcdserverpb::TxnRequest& request, uint64_t raft_term,
@@ -452,18 +516,7 @@ absl::StatusOr<KvMachine::Hash> KvMachine::HashKv(int64_t revision) const {
 absl::StatusOr<std::unique_ptr<EtcdSnapshot>> KvMachine::PlanEtcdSnapshot(
     const std::string& version, base::FileSystem* files, const std::string& spool_path) const {
   RETURN_IF_ERROR(CheckNotLost());
-  // Held before the view is made; a state that is installed between the two is held instead.
-  std::shared_ptr<const View> view = this->view();
-  while (true) {
-    view->backing->compaction.Hold();
-    const std::shared_ptr<const View> newest = this->view();
-    if (newest->backing == view->backing) {
-      view = newest;
-      break;
-    }
-    view->backing->compaction.Release();
-    view = newest;
-  }
+  std::shared_ptr<const View> view = HoldView();
   const std::shared_ptr<Backing> backing = view->backing;
   EtcdSnapshot::Cluster cluster{cluster_.membership(), alarms(), version};
   auto snapshot = EtcdSnapshot::Plan(std::move(view), std::move(cluster), files, spool_path);

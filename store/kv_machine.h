@@ -31,6 +31,9 @@
 #include "store/engine.h"
 #include "store/etcd_snapshot.h"
 #include "store/history.h"
+#include "store/lease.h"
+#include "store/range_encoder.h"
+#include "store/range_pages.h"
 #include "store/view.h"
 
 namespace store {
@@ -88,7 +91,15 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
   void set_observer(ChangeObserver* observer) { observer_ = observer; }
   // Called once when the state is lost, from the thread that met the damage.
   void set_on_damage(OnDamage on_damage) { on_damage_ = std::move(on_damage); }
+  // Called on the apply thread with the writes of each batch, once they can be read and before
+  // they are answered. Must not block. Set before the node starts.
+  using OnCommit = std::function<void(std::span<const WriteOperation>, const AppliedRecord&)>;
+  void set_on_commit(OnCommit on_commit) { on_commit_ = std::move(on_commit); }
   void DeclareLost(const absl::Status& why) const override;
+
+  // The leases as they are now, and the keys on one. Errors: as Range.
+  absl::StatusOr<LeaseTtls> Leases() const;
+  absl::StatusOr<std::vector<std::string>> KeysOfLease(int64_t lease) const;
 
   // Local reads at the newest state; linearizable only after a ReadIndex (raft/node/node.h).
   // The header shows `raft_term` and exactly the revision that was read.
@@ -98,6 +109,15 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
                      etcdserverpb::RangeResponse* response) const;
   absl::Status ReadTxn(const etcdserverpb::TxnRequest& request, uint64_t raft_term,
                        etcdserverpb::TxnResponse* response) const;
+  // Range, encoded as it is read (range_encoder.h). False if `grows` said no.
+  absl::StatusOr<bool> EncodeRange(const etcdserverpb::RangeRequest& request, uint64_t raft_term,
+                                   Grows grows, Pieces* pieces) const;
+  // Range, page by page. Requires: as RangePages. Errors: as Range.
+  absl::StatusOr<std::unique_ptr<RangePages>> OpenPages(
+      const etcdserverpb::RangeRequest& request) const;
+  // The next page; what RangePages::Next returns, and damage is told of.
+  absl::StatusOr<bool> NextPage(RangePages* pages, int64_t keys_max, uint64_t bytes_max,
+                                etcdserverpb::RangeResponse* page) const;
 
   // For those who watch (change_batch.h).
   absl::StatusOr<ChangeBatch> ReadChanges(int64_t from, int64_t through,
@@ -177,6 +197,8 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
   absl::Status ReadTxnOf(const View& view, const etcdserverpb::TxnRequest& request,
                          etcdserverpb::TxnResponse* response) const;
   std::shared_ptr<const View> view() const;
+  // One whose compaction is held; the caller releases it.
+  std::shared_ptr<const View> HoldView() const;
   void Publish(std::shared_ptr<const View> view);
 
   const KvMachineOptions options_;
@@ -185,6 +207,7 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
   std::function<void()> on_installed_;
   OnDamage on_damage_;
   ChangeObserver* observer_ = nullptr;
+  OnCommit on_commit_;
   ClusterRecord cluster_;
   // Of the apply thread.
   std::unique_ptr<Workbench> bench_;

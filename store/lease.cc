@@ -4,23 +4,50 @@
 
 #include <memory>
 
+#include "base/status.h"
 #include "glog/logging.h"
 #include "store/errors.h"
 #include "store/keys.h"
 
 namespace store {
+namespace {
 
-// The record is the TTL granted and the TTL that remained at the last checkpoint, 8 bytes each.
-absl::Status LeaseTable::Load(const Reader& state) {
+constexpr size_t kRecordBytes = 16;
+
+}  // namespace
+
+// The record is the TTL granted, and a second number of 8 bytes, the same, that nobody reads yet.
+absl::StatusOr<LeaseTtls> ReadLeases(const Reader& state) {
+  LeaseTtls ttls;
   const std::unique_ptr<Cursor> leases = state.NewCursor(Family::kLease, {});
   for (leases->Seek({}); leases->Valid(); leases->Next()) {
-    if (leases->key().size() != kLeaseBytes || leases->value().size() != 16) {
+    if (leases->key().size() != kLeaseBytes || leases->value().size() != kRecordBytes) {
       return absl::DataLossError("a lease's record has a wrong length");
     }
-    ttl_seconds_[DecodeLease(leases->key().data())] =
+    ttls[DecodeLease(leases->key().data())] =
         static_cast<int64_t>(DecodeFixed64(leases->value().data()));
   }
-  return leases->status();
+  if (!leases->status().ok()) return leases->status();
+  return ttls;
+}
+
+void ForEachLeaseChange(std::span<const WriteOperation> batch,
+                        absl::FunctionRef<void(const LeaseChange&)> on_change) {
+  for (const WriteOperation& write : batch) {
+    if (write.family != Family::kLease) continue;
+    LeaseChange change;
+    change.lease = DecodeLease(write.key.data());
+    change.granted = !write.is_delete;
+    if (change.granted) {
+      change.ttl_seconds = static_cast<int64_t>(DecodeFixed64(write.value.data()));
+    }
+    on_change(change);
+  }
+}
+
+absl::Status LeaseTable::Load(const Reader& state) {
+  ASSIGN_OR_RETURN(ttl_seconds_, ReadLeases(state));
+  return absl::OkStatus();
 }
 
 absl::Status LeaseTable::Grant(int64_t lease, int64_t ttl_seconds, PendingWrites* pending) {

@@ -10,9 +10,11 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "store/pending_writes.h"
@@ -21,6 +23,22 @@ namespace store {
 
 // etcd's largest TTL, in seconds (etcd-errors: LeaseTTLTooLarge).
 inline constexpr int64_t kLeaseTtlMax = 9'000'000'000;
+
+// Granted TTLs, in seconds, by lease.
+using LeaseTtls = std::map<int64_t, int64_t>;
+
+// The leases of a state. Threads: as the reader. Errors: what reading returns, DataLoss.
+absl::StatusOr<LeaseTtls> ReadLeases(const Reader& state);
+
+// What one write did to a lease: granted it for a TTL, or ended it.
+struct LeaseChange {
+  int64_t lease = 0;
+  bool granted = false;
+  int64_t ttl_seconds = 0;
+};
+// The changes of leases among the writes of a batch, in order. Threads: any.
+void ForEachLeaseChange(std::span<const WriteOperation> batch,
+                        absl::FunctionRef<void(const LeaseChange&)> on_change);
 
 class LeaseTable {
  public:
@@ -38,7 +56,7 @@ class LeaseTable {
   void Remove(int64_t lease, PendingWrites* pending);
 
  private:
-  std::map<int64_t, int64_t> ttl_seconds_;
+  LeaseTtls ttl_seconds_;
 };
 
 }  // namespace store

@@ -53,6 +53,9 @@ absl::Status RequestApplier::Apply(const etcdserverpb::InternalRaftRequest& requ
   term_ = term;
   response_ = response;
   budget_.Reset();
+  if (request.in_term() != 0 && request.in_term() != term.value()) {
+    if (!base::Planted("expiry-of-another-term")) return ErrorStatus(Error::kOtherTerm);
+  }
   if (request.has_put()) return Put(request.put());
   if (request.has_txn()) return Txn(request.txn());
   if (request.has_delete_range()) return DeleteRange(request.delete_range());

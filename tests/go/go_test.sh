@@ -12,6 +12,9 @@ source tests/go/run_go.sh
 
 [ -z "${DATUMCTL:-}" ] || DATUMCTL=$(readlink -f "$DATUMCTL")
 export DATUMCTL
+[ -z "${DATUM_SERVER_WITH_CANARIES:-}" ] ||
+  DATUM_SERVER_WITH_CANARIES=$(readlink -f "$DATUM_SERVER_WITH_CANARIES")
+export DATUM_SERVER_WITH_CANARIES
 cd "$go_module"
 export DATUM_SERVER=$server
 TEST_TMPDIR=$work go test -count=1 -timeout=240s "$@"

@@ -66,6 +66,23 @@ class FakeState : public State {
     response->set_count(7);
     return absl::OkStatus();
   }
+  absl::StatusOr<bool> EncodeRange(const etcdserverpb::RangeRequest& request, uint64_t raft_term,
+                                   store::Grows grows, store::Pieces* pieces) const override {
+    if (!grows(large_answer)) return false;
+    etcdserverpb::RangeResponse response;
+    const absl::Status read = Range(request, raft_term, &response);
+    if (!read.ok()) return read;
+    pieces->push_back(response.SerializeAsString());
+    return true;
+  }
+  absl::StatusOr<std::unique_ptr<store::RangePages>> OpenPages(
+      const etcdserverpb::RangeRequest&) const override {
+    return absl::UnimplementedError("not here");
+  }
+  absl::StatusOr<bool> NextPage(store::RangePages*, int64_t, uint64_t,
+                                etcdserverpb::RangeResponse*) const override {
+    return absl::UnimplementedError("not here");
+  }
   absl::Status ReadTxn(const etcdserverpb::TxnRequest&, uint64_t,
                        etcdserverpb::TxnResponse* response) const override {
     response->set_succeeded(true);
@@ -83,6 +100,11 @@ class FakeState : public State {
   }
   uint64_t state_hash() const override { return 0x500000003; }
   int64_t revision() const override { return 5; }
+  absl::StatusOr<std::vector<int64_t>> Leases() const override { return std::vector<int64_t>(); }
+  absl::StatusOr<std::vector<std::string>> KeysOfLease(int64_t) const override {
+    return std::vector<std::string>();
+  }
+  raft::Term applied_term() const override { return node_term; }
   Membership membership() const override { return known; }
   std::vector<etcdserverpb::AlarmMember> alarms() const override { return raised; }
   bool no_space() const override {
@@ -94,8 +116,10 @@ class FakeState : public State {
   int64_t size_in_use_bytes() const override { return 40; }
 
   Membership known;
+  raft::Term node_term;
   std::vector<etcdserverpb::AlarmMember> raised;
   int64_t size = 100;
+  uint64_t large_answer = 10;
 };
 
 class FakeCall : public rpc::Call {
@@ -119,7 +143,7 @@ class ServicesTest : public testing::Test {
               &clock_),
         quota_(&state_, 1 << 20),
         space_(&gate_, &state_, &quota_),
-        kv_(&gate_, &space_, &state_, 4),
+        kv_(&gate_, &space_, &state_, &memory_, 4),
         maintenance_(
             &gate_, &state_, &transfers_,
             [](const std::function<void()>& job) {
@@ -178,6 +202,7 @@ class ServicesTest : public testing::Test {
   Gate gate_;
   Quota quota_;
   SpaceGate space_;
+  AnswerMemory memory_{1000, 1};
   KvService kv_;
   Transfers transfers_;
   MaintenanceService maintenance_;
@@ -320,7 +345,7 @@ TxnRequest TxnsInside(int depth) {
 
 TEST_F(ServicesTest, ATxnMayBeAsDeepAsItsOperationsAllowAndWhatIsDecodedTwiceIsDecodable) {
   replica_.outcome = {PublishOutcome::Kind::kApplied, {absl::OkStatus(), ""}};
-  const KvService deep(&gate_, &space_, &state_, 128);
+  const KvService deep(&gate_, &space_, &state_, &memory_, 128);
   rpc::Registry registry;
   deep.Register(&registry);
   const auto ask = [&](int depth) {

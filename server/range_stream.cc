@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/range_stream.h"
+
+#include <algorithm>
+#include <atomic>
+#include <utility>
+
+#include "proto/etcd/rpc.pb.h"
+#include "rpc/typed.h"
+#include "server/errors.h"
+#include "server/validate.h"
+
+namespace server {
+namespace {
+
+constexpr int64_t kFirstKeys = 10;
+constexpr int64_t kKeysMax = 1 << 20;
+constexpr base::Duration kPatience = std::chrono::minutes(1);
+
+}  // namespace
+
+// Where a stream stands.
+struct RangeStreamService::Progress {
+  explicit Progress(std::shared_ptr<rpc::Stream> out) : stream(std::move(out)) {}
+
+  const std::shared_ptr<rpc::Stream> stream;
+  std::unique_ptr<store::RangePages> pages;
+  int64_t keys = kFirstKeys;
+  // A chunk was written, and more are to come: whoever takes this goes on with the stream, alone.
+  std::atomic<bool> on_its_way{false};
+  std::atomic<base::TimePoint> written_at{base::kForever};
+};
+
+// One stream. What happens to it comes from the transport (OnMessage, OnDrained) and from a read
+// thread; only one chunk is ever on its way, so only one of them goes on with it.
+class RangeStreamService::Session final : public rpc::StreamHandler {
+ public:
+  Session(const RangeStreamService* service, std::shared_ptr<Progress> progress)
+      : service_(service), progress_(std::move(progress)) {}
+
+  void OnMessage(std::string message) override {
+    if (std::exchange(started_, true)) return;
+    auto request = rpc::Decode<etcdserverpb::RangeRequest>(message);
+    absl::Status checked = request.status();
+    if (checked.ok()) checked = CheckRangeStream(*request);
+    if (!checked.ok()) return progress_->stream->Finish(checked);
+    const bool serializable = request->serializable();
+    service_->gate_->Read(*progress_->stream, serializable,
+                          [service = service_, progress = progress_,
+                           request = *std::move(request)](const absl::Status& ready) {
+                            if (!ready.ok()) return progress->stream->Finish(ready);
+                            auto pages = service->state_->OpenPages(request);
+                            if (!pages.ok())
+                              return progress->stream->Finish(FromStore(pages.status()));
+                            progress->pages = *std::move(pages);
+                            SendChunk(service, progress);
+                          });
+  }
+  void OnHalfClose() override {
+    if (!started_) progress_->stream->Finish(absl::InternalError("the call brought no request"));
+  }
+  void OnDrained() override {
+    if (!progress_->on_its_way.exchange(false)) return;
+    service_->gate_->replica().LocalRead(
+        [service = service_, progress = progress_](raft::ReadOutcome outcome) {
+          if (outcome != raft::ReadOutcome::kReady)
+            return progress->stream->Finish(FromRead(outcome));
+          SendChunk(service, progress);
+        });
+  }
+
+ private:
+  static void SendChunk(const RangeStreamService* service,
+                        const std::shared_ptr<Progress>& progress) {
+    if (progress->stream->cancelled() || service->gate_->stopping()) {
+      progress->pages.reset();
+      return progress->stream->Finish(ErrorStatus(WireError::kStopped));
+    }
+    etcdserverpb::RangeStreamResponse response;
+    etcdserverpb::RangeResponse* const page = response.mutable_range_response();
+    const uint64_t bytes_max = service->chunk_bytes_max_;
+    const auto more =
+        service->state_->NextPage(progress->pages.get(), progress->keys, bytes_max, page);
+    if (!more.ok()) return progress->stream->Finish(FromStore(more.status()));
+    const uint64_t bytes = page->ByteSizeLong();
+    progress->keys = bytes > bytes_max / 2 ? std::max(progress->keys / 2, kFirstKeys)
+                                           : std::min(progress->keys * 2, kKeysMax);
+    if (!*more) {
+      service->gate_->FillHeader(page->mutable_header());
+      page->mutable_header()->set_revision(progress->pages->revision());
+      progress->pages.reset();
+    }
+    // Before the write, whose end may be told at once.
+    progress->written_at.store(service->gate_->Now());
+    progress->on_its_way.store(*more);
+    progress->stream->Write(response.SerializeAsString());
+    if (!*more) progress->stream->Finish(absl::OkStatus());
+  }
+
+  const RangeStreamService* const service_;
+  const std::shared_ptr<Progress> progress_;
+  bool started_ = false;
+};
+
+void RangeStreamService::Register(rpc::Registry* registry) {
+  registry->AddStream(
+      "/etcdserverpb.KV/RangeStream",
+      [this](std::shared_ptr<rpc::Stream> stream) -> std::unique_ptr<rpc::StreamHandler> {
+        auto progress = std::make_shared<Progress>(std::move(stream));
+        {
+          std::lock_guard lock(mutex_);
+          streams_.push_back(progress);
+        }
+        return std::make_unique<Session>(this, std::move(progress));
+      });
+}
+
+void RangeStreamService::Look(base::TimePoint now) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(streams_, [&](const std::weak_ptr<Progress>& weak) {
+    const std::shared_ptr<Progress> progress = weak.lock();
+    if (progress == nullptr) return true;
+    const base::TimePoint written_at = progress->written_at.load();
+    if (written_at == base::kForever || now - written_at < kPatience) return false;
+    if (!progress->on_its_way.exchange(false)) return false;
+    // What is held for it goes at once; the stream itself when its client reads or goes.
+    progress->pages.reset();
+    progress->stream->Finish(
+        absl::DeadlineExceededError("datum: the client does not read its range"));
+    return true;
+  });
+}
+
+}  // namespace server

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// range_stream.h: KV.RangeStream: a Range of any size in chunks, with one chunk in memory.
+//
+// The first chunk has ten keys; the next ones twice or half as many, towards --max-request-bytes. A
+// chunk is read when the one before it has left; a client that does not read for a minute is sent
+// away.
+// Threads: Register before the transport starts; Look on one thread.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/time.h"
+#include "rpc/handler.h"
+#include "server/gate.h"
+#include "server/parts.h"
+
+namespace server {
+
+class RangeStreamService {
+ public:
+  // All must outlive the registry's transport.
+  RangeStreamService(const Gate* gate, const State* state, uint64_t chunk_bytes_max)
+      : gate_(gate), state_(state), chunk_bytes_max_(chunk_bytes_max) {}
+
+  void Register(rpc::Registry* registry);
+
+  // Ends the streams whose clients have stopped reading. To be called now and then.
+  void Look(base::TimePoint now);
+
+ private:
+  class Session;
+  struct Progress;
+
+  const Gate* const gate_;
+  const State* const state_;
+  const uint64_t chunk_bytes_max_;
+  std::mutex mutex_;
+  // Some may have ended. Guarded by mutex_.
+  std::vector<std::weak_ptr<Progress>> streams_;
+};
+
+}  // namespace server
