@@ -117,8 +117,9 @@ StartDecision DecideStart(bool may_found, const InitialCluster& initial,
 LeaderDecision DecideIntroduction(const LeaderView& view, const IntroduceRequest& request) {
   if (request.cluster_id() != 0 && request.cluster_id() != view.cluster_id) {
     return Refuse(absl::StrCat("this is cluster ", Hex(view.cluster_id), ", but the flags of ",
-                               request.name(), " are those of cluster ",
-                               Hex(request.cluster_id())));
+                               request.name(), " are those of cluster ", Hex(request.cluster_id()),
+                               "; if it is to be a member of this one: "
+                               "--initial-cluster-state=existing"));
   }
   if (request.cluster_token() != view.cluster_token) {
     return Refuse(absl::StrCat("the cluster's --initial-cluster-token is not '",

@@ -50,6 +50,9 @@ class RangeStreamService::Session final : public rpc::StreamHandler {
                           [service = service_, progress = progress_,
                            request = *std::move(request)](const absl::Status& ready) {
                             if (!ready.ok()) return progress->stream->Finish(ready);
+                            if (request.sort_target() != etcdserverpb::RangeRequest::KEY) {
+                              return service->SendSorted(request, progress->stream.get());
+                            }
                             auto pages = service->state_->OpenPages(request);
                             if (!pages.ok())
                               return progress->stream->Finish(FromStore(pages.status()));
@@ -102,6 +105,16 @@ class RangeStreamService::Session final : public rpc::StreamHandler {
   const std::shared_ptr<Progress> progress_;
   bool started_ = false;
 };
+
+void RangeStreamService::SendSorted(const etcdserverpb::RangeRequest& request,
+                                    rpc::Stream* stream) const {
+  etcdserverpb::RangeStreamResponse response;
+  const absl::Status read =
+      state_->Range(request, gate_->Term(), response.mutable_range_response());
+  if (!read.ok()) return stream->Finish(FromStore(read));
+  stream->Write(response.SerializeAsString());
+  stream->Finish(absl::OkStatus());
+}
 
 void RangeStreamService::Register(rpc::Registry* registry) {
   registry->AddStream(

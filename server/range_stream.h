@@ -36,6 +36,10 @@ class RangeStreamService {
   class Session;
   struct Progress;
 
+  // Of another target than the key, and no order: which etcd takes, though what it streams then
+  // is not in order and may lack keys. Here it is what Range answers, in one piece.
+  void SendSorted(const etcdserverpb::RangeRequest& request, rpc::Stream* stream) const;
+
   const Gate* const gate_;
   const State* const state_;
   const uint64_t chunk_bytes_max_;

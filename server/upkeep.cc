@@ -13,6 +13,7 @@ namespace {
 // Changes that one step of the background compaction looks at.
 constexpr size_t kCompactStepRecords = 2000;
 constexpr base::Duration kPause = std::chrono::milliseconds(50);
+constexpr base::Duration kRoomFor = std::chrono::seconds(10);
 constexpr base::Duration kLookInterval = std::chrono::milliseconds(500);
 // A disk fills at hundreds of MiB a second.
 constexpr base::Duration kSpaceLookInterval = std::chrono::milliseconds(50);
@@ -75,7 +76,7 @@ void Upkeep::WatchSpace(base::TimePoint now) {
   if (space_.low() && !was_low) node_->TransferLeadership(raft::kNobody);
   if (space_.low() && !raised) {
     PublishAlarm(true, now);
-  } else if (!space_.low() && raised && quota_->HasRoomAgain() &&
+  } else if (!space_.low() && raised && QuotaHasRoom(now) &&
              (space_.alarm_is_ours() || quota_->alarm_is_ours())) {
     PublishAlarm(false, now);
   } else if (!space_.low() && !raised) {
@@ -95,6 +96,17 @@ void Upkeep::CompactIfDue(base::TimePoint now) {
   request.mutable_compaction()->set_revision(*revision);
   node_->Publish(request.SerializeAsString(), now + request_timeout_,
                  [](const raft::PublishOutcome&) {});
+}
+
+// Not at once: whoever makes room by hand also disarms by hand, and may want to see the alarm.
+bool Upkeep::QuotaHasRoom(base::TimePoint now) {
+  if (!quota_->alarm_is_ours()) return true;
+  if (!quota_->HasRoomAgain()) {
+    room_since_.reset();
+    return false;
+  }
+  if (!room_since_.has_value()) room_since_ = now;
+  return now - *room_since_ >= kRoomFor;
 }
 
 // Until it is seen in the state it is said again; twice says the same.

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 
 #include "base/time.h"
 #include "raft/node/node.h"
@@ -42,6 +43,7 @@ class Upkeep {
   // Tells the cluster that this member's disk is full, or no more.
   void PublishAlarm(bool active, base::TimePoint now);
   bool AlarmIsRaised() const;
+  bool QuotaHasRoom(base::TimePoint now);
 
   const uint64_t self_;
   const base::Duration request_timeout_;
@@ -51,6 +53,8 @@ class Upkeep {
   Quota* const quota_;
   SpaceWatch space_;
   AutoCompaction auto_compaction_;
+  // When the quota was first seen to have room again.
+  std::optional<base::TimePoint> room_since_;
   std::atomic<bool> state_is_current_{false};
   base::TimePoint look_due_;
   base::TimePoint space_look_due_;

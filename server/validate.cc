@@ -193,8 +193,9 @@ absl::Status CheckRange(const etcdserverpb::RangeRequest& request) {
 
 absl::Status CheckRangeStream(const etcdserverpb::RangeRequest& request) {
   RETURN_IF_ERROR(CheckRange(request));
-  if (request.sort_target() != etcdserverpb::RangeRequest::KEY ||
-      request.sort_order() == etcdserverpb::RangeRequest::DESCEND) {
+  const bool by_key = request.sort_target() == etcdserverpb::RangeRequest::KEY;
+  if (request.sort_order() == etcdserverpb::RangeRequest::DESCEND ||
+      (request.sort_order() == etcdserverpb::RangeRequest::ASCEND && !by_key)) {
     return ErrorStatus(WireError::kStreamSort);
   }
   if (request.min_mod_revision() != 0 || request.max_mod_revision() != 0 ||

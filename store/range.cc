@@ -139,15 +139,6 @@ absl::Status CheckTxnReadRevision(int64_t revision, int64_t current_revision,
   return absl::OkStatus();
 }
 
-void FillKeyValue(std::string_view key, const Datum& datum, mvccpb::KeyValue* kv) {
-  kv->set_key(key.data(), key.size());
-  kv->set_create_revision(datum.create_revision);
-  kv->set_mod_revision(datum.mod_revision.main);
-  kv->set_version(datum.timestamp);
-  kv->set_lease(datum.lease);
-  kv->set_value(datum.value.data(), datum.value.size());
-}
-
 uint64_t AnswerBytes(const mvccpb::KeyValue& kv) {
   const uint64_t bytes = kv.ByteSizeLong();
   return 1 + google::protobuf::io::CodedOutputStream::VarintSize64(bytes) + bytes;

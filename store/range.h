@@ -13,6 +13,7 @@
 #include "store/answer_budget.h"
 #include "store/datum.h"
 #include "store/key_space.h"
+#include "store/key_value.h"
 
 namespace store {
 
@@ -28,8 +29,6 @@ absl::Status CheckTxnReadRevision(int64_t revision, int64_t current_revision,
 // the response is of no use. Requires: the request's revision was checked.
 absl::Status ReadRange(const KeySpace& keys, const etcdserverpb::RangeRequest& request,
                        AnswerBudget* budget, etcdserverpb::RangeResponse* response);
-
-void FillKeyValue(std::string_view key, const Datum& datum, mvccpb::KeyValue* kv);
 
 // What a filled KeyValue takes of a budget.
 uint64_t AnswerBytes(const mvccpb::KeyValue& kv);

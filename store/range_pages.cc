@@ -21,7 +21,7 @@ RangePages::RangePages(std::shared_ptr<const View> view, etcdserverpb::RangeRequ
 
 RangePages::~RangePages() { view_->backing->compaction.Release(); }
 
-int64_t RangePages::revision() const { return at_ == kNewest ? view_->numbers.revision : at_; }
+int64_t RangePages::revision() const { return view_->numbers.revision; }
 
 absl::StatusOr<bool> RangePages::Next(int64_t keys_max, uint64_t bytes_max,
                                       etcdserverpb::RangeResponse* page) {

@@ -33,6 +33,7 @@ class RangePages {
   absl::StatusOr<bool> Next(int64_t keys_max, uint64_t bytes_max,
                             etcdserverpb::RangeResponse* page);
 
+  // The store's, for the header.
   int64_t revision() const;
   const std::shared_ptr<const View>& view() const { return view_; }
 

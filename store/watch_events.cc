@@ -5,7 +5,7 @@
 #include "base/status.h"
 #include "glog/logging.h"
 #include "proto/etcd/rpc.pb.h"
-#include "store/range.h"
+#include "store/key_value.h"
 
 namespace store {
 namespace {

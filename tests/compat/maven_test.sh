@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# maven_test.sh SERVER PROJECT: builds the Maven project and runs its main class on three members.
+# maven_test.sh SERVER PROJECT [CLASS]: builds the Maven project and runs its main class on three
+# members; then, if CLASS is given, that one on three that are killed and restarted meanwhile.
 set -euo pipefail
 server=$(readlink -f "$1")
 project=$2
@@ -29,3 +30,7 @@ mvn --quiet --batch-mode package
 # shellcheck disable=SC2016
 "$work/with_cluster" -members 3 -server "$server" -- \
   bash -c 'mvn --quiet --batch-mode exec:java "-Dexec.args=--endpoints=$ENDPOINTS"'
+[ $# -ge 3 ] || exit 0
+# shellcheck disable=SC2016
+"$work/with_cluster" -members 3 -server "$server" -kill 4s -- \
+  bash -c 'mvn --quiet --batch-mode exec:java "-Dmain.class='"$3"'"'

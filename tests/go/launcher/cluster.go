@@ -171,9 +171,13 @@ func (c *Cluster) Forget(gone *Member) error {
 }
 
 // NameTheLiving gives a member a new --initial-cluster if no other member of its old one is left:
-// with nobody to ask, one that lost its data would wait for ever.
+// with nobody to ask, one that lost its data would wait for ever. It is that of a cluster that
+// exists: as one to be founded it would be another cluster.
 func (c *Cluster) NameTheLiving(member *Member) {
 	for i, flag := range member.flags {
+		if strings.HasPrefix(flag, "--initial-cluster-state=") {
+			member.flags[i] = "--initial-cluster-state=existing"
+		}
 		if !strings.HasPrefix(flag, "--initial-cluster=") {
 			continue
 		}

@@ -152,6 +152,7 @@ TEST_F(LeaderTest, AStrangerIsToldHowToJoin) {
 TEST_F(LeaderTest, AnotherClustersFlagsAreRefused) {
   request_.set_cluster_id(8);
   EXPECT_EQ(Decide().kind, LeaderKind::kRefuse);
+  EXPECT_NE(Decide().why.find("--initial-cluster-state=existing"), std::string::npos);
   request_.set_cluster_id(0);
   EXPECT_EQ(Decide().kind, LeaderKind::kReplace) << "who joins cannot say the cluster's id";
   request_.set_cluster_token("another");

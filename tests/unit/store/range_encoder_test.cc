@@ -4,6 +4,8 @@
 
 #include "store/range_encoder.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
@@ -35,7 +37,8 @@ RangeRequest SomeRequest(const KvMachine& machine, base::Random* random, bool pa
   if (random->Chance(0.4)) request.set_range_end(std::string(1, '\0'));
   if (random->Chance(0.5)) request.set_limit(static_cast<int64_t>(random->Below(30)));
   if (random->Chance(0.4)) {
-    request.set_revision(machine.revision() - static_cast<int64_t>(random->Below(90)));
+    const int64_t at = machine.revision() - static_cast<int64_t>(random->Below(90));
+    request.set_revision(std::max(at, machine.compact_revision()));
   }
   request.set_keys_only(random->Chance(0.2));
   request.set_count_only(random->Chance(0.1));

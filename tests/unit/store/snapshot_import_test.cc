@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "gtest/gtest.h"
+#include "store/errors.h"
 #include "store/memory_engine.h"
 #include "tests/unit/store/machine_driver.h"
 

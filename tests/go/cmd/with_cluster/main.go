@@ -2,7 +2,7 @@
 
 // with_cluster starts a cluster, runs a command with its endpoints in the environment (ENDPOINTS,
 // host:port with commas; LEADER and FOLLOWER, one each) and ends the cluster. It exits as the
-// command did.
+// command did. With -kill a member is killed with -9 and restarted meanwhile, one after the other.
 package main
 
 import (
@@ -21,6 +21,7 @@ import (
 func main() {
 	members := flag.Int("members", 3, "how many")
 	server := flag.String("server", os.Getenv(launcher.ServerVariable), "the server's binary")
+	pause := flag.Duration("kill", 0, "so long after one kill comes the next")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), "usage: with_cluster [flags] -- command argument...")
 		flag.PrintDefaults()
@@ -30,10 +31,30 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	os.Exit(run(*members, *server, flag.Args()))
+	os.Exit(run(*members, *server, *pause, flag.Args()))
 }
 
-func run(members int, server string, arguments []string) int {
+// killAndRestart takes the members in turn until `ended` is closed.
+func killAndRestart(cluster *launcher.Cluster, pause time.Duration, ended <-chan struct{}) error {
+	for i := 0; ; i++ {
+		select {
+		case <-ended:
+			return nil
+		case <-time.After(pause):
+		}
+		member := cluster.Member(i % len(cluster.Members))
+		if err := member.Kill9(); err != nil {
+			return err
+		}
+		time.Sleep(time.Second)
+		if err := member.Restart(); err != nil {
+			return err
+		}
+		fmt.Fprintln(os.Stderr, "with_cluster: killed and restarted", member.Name)
+	}
+}
+
+func run(members int, server string, pause time.Duration, arguments []string) int {
 	cluster, err := launcher.Start(members, server)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "with_cluster:", err)
@@ -59,7 +80,18 @@ func run(members int, server string, arguments []string) int {
 	command.Env = append(os.Environ(),
 		"ENDPOINTS="+strings.Join(cluster.Endpoints(), ","),
 		"LEADER="+leader.Endpoint(), "FOLLOWER="+follower.Endpoint())
+	ended, killer := make(chan struct{}), make(chan error, 1)
+	if pause > 0 {
+		go func() { killer <- killAndRestart(cluster, pause, ended) }()
+	} else {
+		killer <- nil
+	}
 	err = command.Run()
+	close(ended)
+	if killed := <-killer; killed != nil {
+		fmt.Fprintln(os.Stderr, "with_cluster:", killed)
+		return 1
+	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		for _, member := range cluster.Members {
