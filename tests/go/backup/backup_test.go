@@ -493,3 +493,76 @@ func sameNow(t *testing.T, ours, theirs *clientv3.Client) {
 		}
 	}
 }
+
+// A cluster with authentication does not become an open one by mistake.
+func TestAuthenticationIsNotDroppedSilently(t *testing.T) {
+	datumctl := variable(t, "DATUMCTL")
+	source := start(t, launcher.Options{Members: 1, Binary: etcd(t)})
+	client := connect(t, source)
+	addUsers(t, client)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if _, err := client.UserAdd(ctx, "root", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.UserGrantRole(ctx, "root", "root"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.AuthEnable(ctx); err != nil {
+		t.Fatal(err)
+	}
+	root, err := clientv3.New(clientv3.Config{Endpoints: source.Endpoints(), Username: "root",
+		Password: "secret", DialTimeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	stream, err := root.Snapshot(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "auth.db")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	directory := filepath.Join(t.TempDir(), "restored")
+	arguments := []string{"snapshot", "restore", file, "--data-dir=" + directory}
+	output, err := exec.Command(datumctl, arguments...).CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "--accept-auth-off") {
+		t.Errorf("without the flag: %v %s", err, output)
+	}
+	output, err = exec.Command(datumctl, append(arguments, "--accept-auth-off")...).CombinedOutput()
+	if err != nil || !strings.Contains(string(output), "4 users, 3 roles") {
+		t.Errorf("with the flag: %v %s", err, output)
+	}
+}
+
+// What the last member of a lost quorum has can be saved, and a new cluster made from it.
+func TestALostQuorumIsRestoredFromTheLastMember(t *testing.T) {
+	datumctl, server := variable(t, "DATUMCTL"), variable(t, launcher.ServerVariable)
+	lost := start(t, launcher.Options{Members: 3, Binary: server})
+	client := connect(t, lost)
+	fill(t, client, "k/", 200)
+	want := page(t, client, "\x00", 0)
+	for _, member := range lost.Members[1:] {
+		if err := member.Kill9(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "last.db")
+	output, err := exec.Command(datumctl, "--endpoints="+lost.Endpoints()[0], "snapshot", "save",
+		file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("save: %v %s", err, output)
+	}
+	restored := start(t, launcher.Options{Members: 3, Binary: server,
+		Prepare: restoredBy(datumctl, file)})
+	got := page(t, connect(t, restored), "\x00", 0)
+	if len(got.Kvs) != len(want.Kvs) || len(want.Kvs) == 0 {
+		t.Errorf("%d keys, want %d", len(got.Kvs), len(want.Kvs))
+	}
+}
