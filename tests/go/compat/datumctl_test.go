@@ -275,10 +275,18 @@ func TestDatumctlLocksAndElects(t *testing.T) {
 	holder.says("")
 	waiter := ours.start("lock", "turn", "--", "sh", "-c", "echo $ETCD_LOCK_KEY $ETCD_LOCK_REV; exit 5")
 	gaveUp := ours.start("lock", "turn", "--", "echo", "never")
+	// All three stand in the queue.
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		if queue := ours.run("", "get", "--prefix", "--keys-only", "turn/").out; strings.Count(queue, "turn/") == 3 {
+			break
+		} else if time.Since(began) > 30*time.Second {
+			t.Fatalf("the queue is %q", queue)
+		}
+	}
 	select {
 	case line := <-waiter.lines:
 		t.Fatalf("the second has the lock, too: %q", line)
-	case <-time.After(300 * time.Millisecond):
+	default:
 	}
 	if code := gaveUp.interrupt(); code != 1 {
 		t.Errorf("who gave up waiting: exit code %d", code)
@@ -302,7 +310,7 @@ func TestDatumctlLocksAndElects(t *testing.T) {
 	key := first.next()
 	first.says("one")
 	listener.says(key, "one")
-	second := ours.start("elect", "chair", "two")
+	second := ours.start("elect", "chair", "two") // may come before or after the first has gone
 	if code := first.interrupt(); code != 0 {
 		t.Errorf("the first leader: exit code %d", code)
 	}
@@ -322,6 +330,8 @@ func TestDatumctlGoesOnOverKilledMembers(t *testing.T) {
 	first := ours.revision("put m/start 0")
 	watch := ours.start("watch", "--prefix", "m/n", "--rev="+first)
 	ours.start("make-mirror", destination.Endpoints()[0], "--prefix=m/", "--dest-prefix=copy/")
+	lock := ours.start("lock", "held", "--ttl=5")
+	lockKey := lock.next()
 	client, err := launcher.Connect(source.Endpoints()...)
 	if err != nil {
 		t.Fatal(err)
@@ -357,6 +367,14 @@ func TestDatumctlGoesOnOverKilledMembers(t *testing.T) {
 		}
 	}
 	write(10)
+	// Longer than its TTL, the lock's lease was kept alive by whichever members were there.
+	held, err := client.Get(deadline, lockKey)
+	if err != nil || len(held.Kvs) != 1 || held.Kvs[0].Version != 1 {
+		t.Errorf("the lock is not held any more: %v %v", held, err)
+	}
+	if code := lock.interrupt(); code != 0 {
+		t.Errorf("the lock's exit code is %d", code)
+	}
 	for i := 0; i < written; i++ {
 		watch.says("PUT", fmt.Sprintf("m/n%04d", i), "v")
 	}
@@ -425,5 +443,35 @@ func TestDatumctlSaveLeavesNoHalfFile(t *testing.T) {
 	left, err := os.ReadDir(directory)
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// Who holds a lease is told when it is gone, and when nobody can say that it is not.
+func TestDatumctlTellsThatALeaseIsLost(t *testing.T) {
+	cluster := launcher.ForTest(t, 1)
+	ours := tool{t, datumctl(t), cluster.Endpoints()[0]}
+	lock := ours.start("lock", "lost", "--ttl=6")
+	lock.next()
+	lease := leaseID.FindString(ours.run("", "lease", "list").out)
+	ours.prints("lease "+lease+" revoked\n", "lease revoke "+lease)
+	for range lock.lines {
+	}
+	_ = lock.command.Wait()
+	if code := lock.command.ProcessState.ExitCode(); code != 1 {
+		t.Errorf("a lock whose lease was revoked: exit code %d", code)
+	}
+
+	lease = leaseID.FindString(ours.run("", "lease", "grant", "3").out)
+	keeper := ours.start("lease", "keep-alive", lease)
+	keeper.says("lease " + lease + " keepalived with TTL(3)")
+	if err := cluster.Member(0).Kill9(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for range keeper.lines {
+	}
+	_ = keeper.command.Wait()
+	if code := keeper.command.ProcessState.ExitCode(); code != 1 || time.Since(began) > 10*time.Second {
+		t.Errorf("a lease that no server keeps: exit code %d after %v", code, time.Since(began))
 	}
 }
