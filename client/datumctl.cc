@@ -257,7 +257,8 @@ int Main(const std::vector<std::string>& line) {
   if (!parsed.run) return parsed.exit_code;
   Command command{.arguments = std::move(parsed.arguments)};
   const Arguments& arguments = command.arguments;
-  if (arguments.verb == Verb::kLock || arguments.verb == Verb::kElect) BlockEndSignals();
+  const Verb verb = arguments.verb;
+  if (verb == Verb::kLock || verb == Verb::kElect || verb == Verb::kCheckPerf) BlockEndSignals();
   auto connected = Client::Create(arguments.options);
   if (!connected.ok()) return Fail(connected.status(), kBadUsage);
   command.client = *std::move(connected);

@@ -57,6 +57,10 @@ class Writing {
     samples_.took = absl::FromChrono(clock_.Now() - start_);
   }
 
+  // Writers end after the write they are at.
+  void Stop() { stopped_ = true; }
+  bool stopped() const { return stopped_; }
+
   const Samples& samples() const { return samples_; }
 
  private:
@@ -68,7 +72,7 @@ class Writing {
       if (due >= wanted_.duration) return;
       absl::SleepFor(due - absl::FromChrono(clock_.Now() - start_));
       // A server that is too slow for the pace does not make the check longer.
-      if (absl::FromChrono(clock_.Now() - start_) >= wanted_.duration) return;
+      if (stopped_ || absl::FromChrono(clock_.Now() - start_) >= wanted_.duration) return;
       std::string key(kKeyBytes, '\0');
       for (size_t i = 0; i < sizeof(uint64_t); ++i) {
         key[i] = static_cast<char>(random.Below(256));
@@ -91,6 +95,7 @@ class Writing {
   const base::SystemClock clock_;
   base::TimePoint start_;
   std::atomic<int64_t> next_{0};
+  std::atomic<bool> stopped_{false};
   absl::Mutex mutex_;
   Samples samples_;  // under mutex_ while writers run
 };
@@ -173,6 +178,7 @@ int RunCheckPerf(Command* command) {
                 kFailed);
   }
   Writing writing(command->client.get(), wanted, load);
+  const EndSignals signals([&writing] { writing.Stop(); });
   absl::Notification ended;
   std::thread shower([&] {
     const auto total = static_cast<uint64_t>(absl::ToInt64Seconds(wanted.duration));
@@ -182,13 +188,16 @@ int RunCheckPerf(Command* command) {
     while (!ended.WaitForNotificationWithTimeout(absl::Seconds(1))) {
       bar.Update(std::min(++seconds, total));
     }
-    bar.Update(total);
+    if (!writing.stopped()) bar.Update(total);
     bar.Finish();
   });
   writing.Run(load.writers);
   ended.Notify();
   shower.join();
   CleanUp(command);
+  if (writing.stopped()) {
+    return Fail(absl::CancelledError("interrupted; what was written is deleted"), kFailed);
+  }
   return Judge(writing.samples(), load.writes_per_second, &std::cout) ? kDone : kFailed;
 }
 

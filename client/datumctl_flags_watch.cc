@@ -70,9 +70,10 @@ void AddSessionVerbs(CLI::App* app, Arguments* arguments) {
       ->capture_default_str();
   lock->add_option("command", arguments->command, "what to run, its own flags behind a --");
   lock->footer(
-      "lock NAME -- COMMAND ... gives the command ETCD_LOCK_KEY and ETCD_LOCK_REV. Writes of the\n"
-      "command are safe if they compare that the key exists, or if what they go to refuses\n"
-      "smaller revisions: the lock may be lost while the command runs.");
+      "lock NAME -- COMMAND ... gives the command ETCD_LOCK_KEY and ETCD_LOCK_REV, the key's "
+      "create\n"
+      "revision. Writes of the command are safe if they compare that the key exists, or if what\n"
+      "they go to refuses smaller revisions: the lock may be lost while the command runs.");
   CLI::App* elect = AddVerb(app, "elect", "Stands in an election and leads until ctrl-C",
                             Verb::kElect, arguments);
   elect->add_option("name", session->name, "the election")->required();

@@ -107,7 +107,13 @@ absl::Status Session::Close() {
 
 absl::StatusOr<HeldLock> Session::Lock(std::string_view name, absl::Duration timeout) {
   ASSIGN_OR_RETURN(const auto answer, client_.Lock(name, lease_, timeout));
-  return HeldLock{.key = answer.key(), .revision = answer.header().revision()};
+  const auto datum = client_.Get(answer.key());
+  if (absl::IsNotFound(datum.status())) {
+    return absl::AbortedError(
+        absl::StrCat("the lock's lease has ended: ", answer.key(), " is gone"));
+  }
+  if (!datum.ok()) return datum.status();
+  return HeldLock{.key = answer.key(), .revision = datum->create_revision()};
 }
 
 absl::Status Session::Unlock(const HeldLock& lock) { return client_.Unlock(lock.key).status(); }

@@ -82,7 +82,8 @@ class LeaseKeeper {
 struct HeldLock {
   // Exists while the lock is held.
   std::string key;
-  // Grows from holder to holder: the fencing token.
+  // The key's create revision, which grows from holder to holder: the fencing token
+  // (docs/api/locks.md).
   int64_t revision = 0;
 };
 
@@ -101,7 +102,8 @@ class Session {
   absl::Status status() const { return keeper_->status(); }
   bool WaitUntilLost(absl::Duration timeout) const { return keeper_->WaitUntilLost(timeout); }
 
-  // Errors: DeadlineExceeded if somebody else holds it all the time.
+  // Errors: DeadlineExceeded if somebody else holds it all the time. Aborted if the lease ended as
+  //         soon as it held the lock.
   absl::StatusOr<HeldLock> Lock(std::string_view name, absl::Duration timeout);
   absl::Status Unlock(const HeldLock& lock);
 

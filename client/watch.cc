@@ -133,8 +133,9 @@ absl::Status Watcher::Close() {
   // What a broken stream left half said is said again on the next.
   pieces_.Clear();
   has_pieces_ = false;
-  absl::Status status = StatusOf(stream_->calls->Finish());
+  // Nobody writes while it ends; a write that waits was ended by the cancel.
   absl::MutexLock lock(&stream_->mutex);
+  const absl::Status status = StatusOf(stream_->calls->Finish());
   stream_->calls.reset();
   if (stream_->road.stopped()) return absl::CancelledError("stopped by the caller");
   return IsOfTheRoad(status) ? absl::OkStatus() : status;

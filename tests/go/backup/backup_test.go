@@ -234,6 +234,10 @@ func save(t *testing.T, cluster *launcher.Cluster, name string) string {
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
+	// A follower may be a moment behind; after a linearizable read it has what was written before.
+	if _, err := client.Get(ctx, "k"); err != nil {
+		t.Fatal(err)
+	}
 	stream, err := client.Snapshot(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -126,6 +126,23 @@ class FakeLocks final : public v3lockpb::Lock::Service {
   }
 };
 
+// Every key is there, and was created at revision 9; or none is.
+class FakeKeys final : public etcdserverpb::KV::Service {
+ public:
+  explicit FakeKeys(bool there) : there_(there) {}
+
+  grpc::Status Range(grpc::ServerContext* /*context*/, const etcdserverpb::RangeRequest* request,
+                     etcdserverpb::RangeResponse* response) override {
+    if (!there_) return grpc::Status::OK;
+    response->add_kvs()->set_key(request->key());
+    response->mutable_kvs(0)->set_create_revision(9);
+    return grpc::Status::OK;
+  }
+
+ private:
+  const bool there_;
+};
+
 class FakeElections final : public v3electionpb::Election::Service {
  public:
   grpc::Status Campaign(grpc::ServerContext* /*context*/,

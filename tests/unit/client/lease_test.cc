@@ -68,7 +68,8 @@ TEST(Session, ItsLocksAndLeadershipsHangOnItsLeaseWhichEndsOnce) {
   FakeLeases leases({60});
   FakeLocks locks;
   FakeElections elections;
-  FakeHost host({&leases, &locks, &elections});
+  FakeKeys keys(/*there=*/true);
+  FakeHost host({&leases, &locks, &elections, &keys});
   const auto client = ClientOf(host.endpoint());
   {
     auto session = Session::Open(*client, 60);
@@ -76,7 +77,7 @@ TEST(Session, ItsLocksAndLeadershipsHangOnItsLeaseWhichEndsOnce) {
     const auto lock = (*session)->Lock("jobs", absl::Seconds(20));
     ASSERT_TRUE(lock.ok()) << lock.status();
     EXPECT_EQ(lock->key, "jobs/77");
-    EXPECT_EQ(lock->revision, 12);
+    EXPECT_EQ(lock->revision, 9);
     const auto leader = (*session)->Campaign("e", "me", absl::Seconds(20));
     ASSERT_TRUE(leader.ok()) << leader.status();
     EXPECT_EQ(leader->lease(), 77);
@@ -84,6 +85,17 @@ TEST(Session, ItsLocksAndLeadershipsHangOnItsLeaseWhichEndsOnce) {
     EXPECT_EQ(leases.revoked(), 1);
   }
   EXPECT_EQ(leases.revoked(), 1);
+}
+
+TEST(Session, ALockWhoseKeyIsGoneIsNotHeld) {
+  FakeLeases leases({60});
+  FakeLocks locks;
+  FakeKeys keys(/*there=*/false);
+  FakeHost host({&leases, &locks, &keys});
+  const auto client = ClientOf(host.endpoint());
+  auto session = Session::Open(*client, 60);
+  ASSERT_TRUE(session.ok()) << session.status();
+  EXPECT_TRUE(absl::IsAborted((*session)->Lock("jobs", absl::Seconds(20)).status()));
 }
 
 TEST(ElectionWatcher, SaysEachLeaderOnceOverBrokenStreams) {
