@@ -226,6 +226,9 @@ class RocksCursor final : public Cursor {
     rocksdb::ReadOptions read_options;
     read_options.snapshot = snapshot;
     if (!upper_bound_.empty()) read_options.iterate_upper_bound = &upper_slice_;
+    // Who walks a family to its end (a backup, a check) walks it once. Its blocks would take the
+    // cache's whole budget, and push out what is read again.
+    read_options.fill_cache = !upper_bound_.empty();
     iterator_.reset(db->NewIterator(read_options, handle));
   }
 

@@ -154,7 +154,7 @@ func TestDatumctlVerbsPrintWhatEtcdctlPrints(t *testing.T) {
 	}
 	raise := func() {
 		t.Helper()
-		request := &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_CORRUPT,
+		request := &pb.AlarmRequest{Action: pb.AlarmRequest_ACTIVATE, Alarm: pb.AlarmType_NOSPACE,
 			MemberID: 77}
 		_, err := pb.NewMaintenanceClient(client.ActiveConnection()).Alarm(context.Background(), request)
 		if err != nil {
@@ -163,6 +163,7 @@ func TestDatumctlVerbsPrintWhatEtcdctlPrints(t *testing.T) {
 	}
 	run := func(c tool, line string) result {
 		t.Helper()
+		id := lease()
 		if strings.Contains(line, "raised alarm") {
 			line = strings.Replace(line, "raised ", "", 1)
 			raise()
@@ -172,7 +173,6 @@ func TestDatumctlVerbsPrintWhatEtcdctlPrints(t *testing.T) {
 				}
 			}()
 		}
-		id := lease()
 		got := c.run("", strings.Fields(strings.ReplaceAll(line, "$LEASE", id))...)
 		deadline, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -201,6 +201,9 @@ func TestDatumctlVerbsPrintWhatEtcdctlPrints(t *testing.T) {
 		}
 		for _, format := range formats {
 			for _, hex := range []string{"--hex=false", "--hex=true"} {
+				if hex == "--hex=true" && format != "fields" {
+					continue // says the same
+				}
 				full := "--write-out=" + format + " " + hex + " " + line
 				want, got := run(theirs, full), run(ours, full)
 				if format == "table" && strings.HasPrefix(line, "endpoint status") {
