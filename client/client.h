@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -30,6 +31,8 @@
 #include "absl/time/time.h"
 #include "client/request.h"
 #include "proto/etcd/rpc.pb.h"
+#include "proto/etcd/v3election.pb.h"
+#include "proto/etcd/v3lock.pb.h"
 
 namespace client {
 
@@ -56,6 +59,8 @@ struct Options {
   size_t request_bytes_max = size_t{2} << 20;
   size_t response_bytes_max = (size_t{1} << 31) - 1;
 };
+
+class Connections;
 
 class Client {
  public:
@@ -90,6 +95,29 @@ class Client {
   absl::StatusOr<etcdserverpb::LeaseGrantResponse> LeaseGrant(int64_t ttl_seconds,
                                                               int64_t id = 0) const;
   absl::StatusOr<etcdserverpb::LeaseRevokeResponse> LeaseRevoke(int64_t id) const;
+  // Once; client/lease.h does it for as long as it is needed. A TTL of 0 in the answer: there is
+  // no such lease. `timeout` 0: the options'.
+  absl::StatusOr<etcdserverpb::LeaseKeepAliveResponse> LeaseKeepAlive(
+      int64_t id, absl::Duration timeout = absl::ZeroDuration()) const;
+  // A TTL of -1 in the answer: there is no such lease.
+  absl::StatusOr<etcdserverpb::LeaseTimeToLiveResponse> LeaseTimeToLive(int64_t id,
+                                                                        bool keys = false) const;
+  absl::StatusOr<etcdserverpb::LeaseLeasesResponse> Leases() const;
+
+  // Waits until the lock of that name is the lease's, and returns the key that exists while it is.
+  // client/lease.h has the usual way.
+  absl::StatusOr<v3lockpb::LockResponse> Lock(std::string_view name, int64_t lease,
+                                              absl::Duration timeout) const;
+  absl::StatusOr<v3lockpb::UnlockResponse> Unlock(std::string_view key) const;
+
+  // Waits until the lease leads the election of that name; it then says `value`.
+  absl::StatusOr<v3electionpb::CampaignResponse> Campaign(std::string_view name, int64_t lease,
+                                                          std::string_view value,
+                                                          absl::Duration timeout) const;
+  absl::StatusOr<v3electionpb::ProclaimResponse> Proclaim(const v3electionpb::LeaderKey& leader,
+                                                          std::string_view value) const;
+  absl::StatusOr<v3electionpb::LeaderResponse> Leader(std::string_view name) const;
+  absl::StatusOr<v3electionpb::ResignResponse> Resign(const v3electionpb::LeaderKey& leader) const;
 
   // The members as the cluster knows them; not linearizable: as one member knows them.
   absl::StatusOr<etcdserverpb::MemberListResponse> MemberList(bool linearizable = true) const;
@@ -108,15 +136,29 @@ class Client {
 
   // The alarms that are on.
   absl::StatusOr<etcdserverpb::AlarmResponse> Alarms() const;
+  // Member 0 is every member.
+  absl::StatusOr<etcdserverpb::AlarmResponse> AlarmDisarm(uint64_t member,
+                                                          etcdserverpb::AlarmType type) const;
 
   // What this one endpoint says of itself; it is not asked of another.
   // Errors: InvalidArgument if it is not one of the options' endpoints.
   absl::StatusOr<etcdserverpb::StatusResponse> Status(std::string_view endpoint) const;
+  // The same of these. HashKV: of the history up to `revision`, 0 for all of it.
+  absl::StatusOr<etcdserverpb::HashKVResponse> HashKV(std::string_view endpoint,
+                                                      int64_t revision = 0) const;
+  absl::Status Defragment(std::string_view endpoint) const;
+
+  // The endpoint's whole state as a file that etcd's tools read, in pieces. What `sink` returns
+  // ends it. `timeout` for all of it; absl::InfiniteDuration() is none.
+  using SnapshotSink = std::function<absl::Status(const etcdserverpb::SnapshotResponse& piece)>;
+  absl::Status Snapshot(std::string_view endpoint, absl::Duration timeout,
+                        const SnapshotSink& sink) const;
 
   const std::vector<std::string>& endpoints() const;
 
  private:
-  class Connections;
+  friend class Watcher;
+  friend class ElectionWatcher;
   explicit Client(std::unique_ptr<Connections> connections);
 
   std::unique_ptr<Connections> connections_;

@@ -2,7 +2,6 @@
 //
 // datumctl.cc: the command line client.
 
-#include <chrono>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -15,10 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
-#include "base/status.h"
-#include "base/time.h"
 #include "client/client.h"
 #include "client/datumctl_arguments.h"
+#include "client/datumctl_command.h"
 #include "client/datumctl_print.h"
 #include "client/datumctl_text.h"
 #include "client/datumctl_txn.h"
@@ -26,34 +24,20 @@
 namespace client {
 namespace {
 
-constexpr int kDone = 0;
-constexpr int kFailed = 1;
-constexpr int kBadUsage = 2;
-
 // As etcd counts: the API this program speaks.
 constexpr std::string_view kVersion = "3.7.1";
 constexpr std::string_view kApiVersion = "3.7";
-
-int Fail(const absl::Status& status, int code) {
-  // The server's text alone, as etcdctl prints it.
-  std::cerr << "Error: "
-            << (status.message().empty() ? absl::StatusCodeToString(status.code())
-                                         : std::string(status.message()))
-            << "\n";
-  return code;
-}
 
 std::string ReadStdin() {
   std::string all((std::istreambuf_iterator<char>(std::cin)), std::istreambuf_iterator<char>());
   return all;
 }
 
-class Command {
+// Keys and members: the verbs of one request and one answer.
+class PlainVerbs {
  public:
-  Command(Arguments arguments, std::unique_ptr<Client> client, std::unique_ptr<Printer> printer)
-      : arguments_(std::move(arguments)),
-        client_(std::move(client)),
-        printer_(std::move(printer)) {}
+  explicit PlainVerbs(Command* command)
+      : arguments_(command->arguments), client_(*command->client), printer_(*command->printer) {}
 
   int Run() {
     switch (arguments_.verb) {
@@ -67,10 +51,6 @@ class Command {
         return Txn();
       case Verb::kCompaction:
         return Compact();
-      case Verb::kEndpointStatus:
-        return Status();
-      case Verb::kEndpointHealth:
-        return Health();
       case Verb::kMemberList:
         return Members();
       case Verb::kMemberAdd:
@@ -80,11 +60,7 @@ class Command {
       case Verb::kMemberPromote:
       case Verb::kMoveLeader:
         return ChangeMember();
-      case Verb::kLeaseGrant:
-        return LeaseGrant();
-      case Verb::kLeaseRevoke:
-        return LeaseRevoke();
-      case Verb::kVersion:
+      default:
         break;
     }
     std::cout << "datumctl version: " << kVersion << "\nAPI version: " << kApiVersion << "\n";
@@ -104,9 +80,9 @@ class Command {
     }
     const auto request = RequestOf(arguments_.get);
     if (!request.ok()) return Fail(request.status(), kBadUsage);
-    const auto response = client_->Range(*request);
+    const auto response = client_.Range(*request);
     if (!response.ok()) return Fail(response.status(), kFailed);
-    printer_->Get(*response);
+    printer_.Get(*response);
     return kDone;
   }
 
@@ -114,9 +90,9 @@ class Command {
     const bool from_stdin = !arguments_.put.has_value && !arguments_.put.ignore_value;
     const auto request = RequestOf(arguments_.put, from_stdin ? ReadStdin() : "");
     if (!request.ok()) return Fail(request.status(), kBadUsage);
-    const auto response = client_->Put(*request);
+    const auto response = client_.Put(*request);
     if (!response.ok()) return Fail(response.status(), kFailed);
-    printer_->Put(*response);
+    printer_.Put(*response);
     return kDone;
   }
 
@@ -130,9 +106,9 @@ class Command {
                    "out.\n";
       absl::SleepFor(absl::Seconds(2));
     }
-    const auto response = client_->DeleteRange(*request);
+    const auto response = client_.DeleteRange(*request);
     if (!response.ok()) return Fail(response.status(), kFailed);
-    printer_->Delete(*response);
+    printer_.Delete(*response);
     return kDone;
   }
 
@@ -141,15 +117,15 @@ class Command {
       if (arguments_.txn_interactive) std::cout << what << std::endl;
     });
     if (!request.ok()) return Fail(request.status(), kBadUsage);
-    const auto response = client_->Txn(*request);
+    const auto response = client_.Txn(*request);
     if (!response.ok()) return Fail(response.status(), kFailed);
-    printer_->Txn(*response);
+    printer_.Txn(*response);
     return kDone;
   }
 
   int Compact() {
     const auto response =
-        client_->Compact(arguments_.compaction_revision, arguments_.compaction_physical);
+        client_.Compact(arguments_.compaction_revision, arguments_.compaction_physical);
     if (!response.ok()) return Fail(response.status(), kFailed);
     std::cout << "compacted revision " << arguments_.compaction_revision << "\n";
     return kDone;
@@ -162,18 +138,18 @@ class Command {
                       absl::StrCat("--consistency is '", consistency, "', not l or s")),
                   kBadUsage);
     }
-    const auto response = client_->MemberList(consistency == "l");
+    const auto response = client_.MemberList(consistency == "l");
     if (!response.ok()) return Fail(response.status(), kFailed);
-    printer_->Members(*response);
+    printer_.Members(*response);
     return kDone;
   }
 
   int MemberAdd() {
     const MemberArguments& wanted = arguments_.member;
-    const auto response = client_->MemberAdd(wanted.peer_urls, wanted.is_learner);
+    const auto response = client_.MemberAdd(wanted.peer_urls, wanted.is_learner);
     if (!response.ok()) return Fail(response.status(), kFailed);
     const std::string id = HexOf(response->member().id());
-    printer_->Changed(
+    printer_.Changed(
         absl::StrCat("Member ", id, " added", wanted.is_learner ? " as learner" : "",
                      " to cluster ", absl::Hex(response->header().cluster_id(), absl::kZeroPad16)),
         *response);
@@ -196,9 +172,9 @@ class Command {
   template <typename Response>
   int Changed(const absl::StatusOr<Response>& response, const std::string& what) {
     if (!response.ok()) return Fail(response.status(), kFailed);
-    printer_->Changed(absl::StrCat("Member ", arguments_.member.id, " ", what, " cluster ",
-                                   absl::Hex(response->header().cluster_id(), absl::kZeroPad16)),
-                      *response);
+    printer_.Changed(absl::StrCat("Member ", arguments_.member.id, " ", what, " cluster ",
+                                  absl::Hex(response->header().cluster_id(), absl::kZeroPad16)),
+                     *response);
     return kDone;
   }
 
@@ -207,11 +183,11 @@ class Command {
     if (!id.ok()) return Fail(id.status(), kBadUsage);
     switch (arguments_.verb) {
       case Verb::kMemberRemove:
-        return Changed(client_->MemberRemove(*id), "removed from");
+        return Changed(client_.MemberRemove(*id), "removed from");
       case Verb::kMemberUpdate:
-        return Changed(client_->MemberUpdate(*id, arguments_.member.peer_urls), "updated in");
+        return Changed(client_.MemberUpdate(*id, arguments_.member.peer_urls), "updated in");
       case Verb::kMemberPromote:
-        return Changed(client_->MemberPromote(*id), "promoted in");
+        return Changed(client_.MemberPromote(*id), "promoted in");
       default:
         return MoveLeader(*id);
     }
@@ -219,10 +195,10 @@ class Command {
 
   // Of the endpoints only the leader can hand over.
   int MoveLeader(uint64_t to) {
-    for (const std::string& endpoint : client_->endpoints()) {
-      const auto status = client_->Status(endpoint);
+    for (const std::string& endpoint : client_.endpoints()) {
+      const auto status = client_.Status(endpoint);
       if (!status.ok() || status->leader() != status->header().member_id()) continue;
-      const absl::Status moved = client_->MoveLeader(endpoint, to);
+      const absl::Status moved = client_.MoveLeader(endpoint, to);
       if (!moved.ok()) return Fail(moved, kFailed);
       std::cout << "Leadership transferred from " << HexOf(status->leader()) << " to " << HexOf(to)
                 << "\n";
@@ -233,119 +209,64 @@ class Command {
 
   static std::string HexOf(uint64_t id) { return absl::StrCat(absl::Hex(id)); }
 
-  int Status() {
-    const absl::Status found = FindEndpoints();
-    if (!found.ok()) return Fail(found, kFailed);
-    int code = kDone;
-    std::vector<EndpointStatus> statuses;
-    for (const std::string& endpoint : client_->endpoints()) {
-      auto response = client_->Status(endpoint);
-      if (response.ok()) {
-        statuses.push_back({endpoint, *std::move(response)});
-        continue;
-      }
-      std::cerr << "Failed to get the status of endpoint " << endpoint << " ("
-                << response.status().message() << ")\n";
-      code = kFailed;
-    }
-    printer_->Status(statuses);
-    return code;
-  }
-
-  int Health() {
-    const absl::Status found = FindEndpoints();
-    if (!found.ok()) return Fail(found, kFailed);
-    std::vector<EndpointHealth> healths;
-    bool all_healthy = true;
-    for (const std::string& endpoint : client_->endpoints()) {
-      healths.push_back(HealthOf(endpoint));
-      all_healthy = all_healthy && healths.back().healthy;
-    }
-    printer_->Health(healths);
-    if (all_healthy) return kDone;
-    return Fail(absl::UnavailableError("unhealthy cluster"), kFailed);
-  }
-
-  // A linearizable read through this endpoint alone, and its alarms.
-  EndpointHealth HealthOf(const std::string& endpoint) {
-    EndpointHealth health{.endpoint = endpoint};
-    Options options = arguments_.options;
-    options.endpoints = {endpoint};
-    const auto single = Client::Create(options);
-    if (!single.ok()) {
-      health.error = std::string(single.status().message());
-      return health;
-    }
-    const base::SystemClock clock;
-    const base::TimePoint start = clock.Now();
-    const auto read = (*single)->Range(RangeOf("health"));
-    health.took = GoDuration(absl::FromChrono(clock.Now() - start));
-    // Who may not read it is answered by the cluster all the same.
-    if (!read.ok() && !absl::IsPermissionDenied(read.status())) {
-      health.error = std::string(read.status().message());
-      return health;
-    }
-    const auto alarms = (*single)->Alarms();
-    if (!alarms.ok()) {
-      health.error = "Unable to fetch the alarm list";
-    } else if (!alarms->alarms().empty()) {
-      health.error = "Active Alarm(s): ";
-      for (const etcdserverpb::AlarmMember& alarm : alarms->alarms()) {
-        absl::StrAppend(&health.error, etcdserverpb::AlarmType_Name(alarm.alarm()), " ");
-      }
-    }
-    health.healthy = health.error.empty();
-    return health;
-  }
-
-  int LeaseGrant() {
-    const auto response = client_->LeaseGrant(arguments_.lease_ttl_seconds);
-    if (!response.ok()) return Fail(response.status(), kFailed);
-    printer_->LeaseGranted(*response);
-    return kDone;
-  }
-
-  int LeaseRevoke() {
-    const auto id = ParseLeaseId(arguments_.lease_id);
-    if (!id.ok()) return Fail(id.status(), kBadUsage);
-    const auto response = client_->LeaseRevoke(*id);
-    if (!response.ok()) return Fail(response.status(), kFailed);
-    printer_->LeaseRevoked(*id, *response);
-    return kDone;
-  }
-
-  // With --cluster: the client URLs of all members become the endpoints.
-  absl::Status FindEndpoints() {
-    if (!arguments_.whole_cluster) return absl::OkStatus();
-    ASSIGN_OR_RETURN(const auto members, client_->MemberList());
-    arguments_.options.endpoints.clear();
-    for (const etcdserverpb::Member& member : members.members()) {
-      for (const std::string& url : member.clienturls()) {
-        arguments_.options.endpoints.push_back(url);
-      }
-    }
-    ASSIGN_OR_RETURN(client_, Client::Create(arguments_.options));
-    return absl::OkStatus();
-  }
-
-  Arguments arguments_;
-  std::unique_ptr<Client> client_;
-  std::unique_ptr<Printer> printer_;
+  const Arguments& arguments_;
+  const Client& client_;
+  Printer& printer_;
 };
+
+int Run(Command* command) {
+  switch (command->arguments.verb) {
+    case Verb::kEndpointStatus:
+    case Verb::kEndpointHealth:
+    case Verb::kEndpointHashKv:
+      return RunEndpoint(command);
+    case Verb::kAlarmList:
+    case Verb::kAlarmDisarm:
+      return RunAlarm(command);
+    case Verb::kDefrag:
+      return RunDefrag(command);
+    case Verb::kLeaseGrant:
+    case Verb::kLeaseRevoke:
+    case Verb::kLeaseTimeToLive:
+    case Verb::kLeaseKeepAlive:
+    case Verb::kLeaseList:
+      return RunLease(command);
+    case Verb::kLock:
+      return RunLock(command);
+    case Verb::kElect:
+      return RunElect(command);
+    case Verb::kWatch:
+      return RunWatch(command);
+    case Verb::kMakeMirror:
+      return RunMakeMirror(command);
+    case Verb::kCheckPerf:
+      return RunCheckPerf(command);
+    case Verb::kSnapshotSave:
+    case Verb::kSnapshotStatus:
+    case Verb::kSnapshotRestore:
+      return RunSnapshot(command);
+    default:
+      return PlainVerbs(command).Run();
+  }
+}
 
 int Main(const std::vector<std::string>& line) {
   ParsedLine parsed = ParseCommandLine(line);
   std::cout << parsed.out;
   std::cerr << parsed.error;
   if (!parsed.run) return parsed.exit_code;
-  Arguments& arguments = parsed.arguments;
+  Command command{.arguments = std::move(parsed.arguments)};
+  const Arguments& arguments = command.arguments;
+  const Verb verb = arguments.verb;
+  if (verb == Verb::kLock || verb == Verb::kElect || verb == Verb::kCheckPerf) BlockEndSignals();
   auto connected = Client::Create(arguments.options);
   if (!connected.ok()) return Fail(connected.status(), kBadUsage);
-  auto printer = MakePrinter({.format = arguments.format,
-                              .hex = arguments.hex,
-                              .value_only = arguments.get.print_value_only},
-                             &std::cout, &std::cerr);
-  return Command(std::move(arguments), *std::move(connected), std::move(printer)).Run();
+  command.client = *std::move(connected);
+  command.printer = MakePrinter({.format = arguments.format,
+                                 .hex = arguments.hex,
+                                 .value_only = arguments.get.print_value_only},
+                                &std::cout, &std::cerr);
+  return Run(&command);
 }
 
 }  // namespace

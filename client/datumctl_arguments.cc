@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <map>
 #include <sstream>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "client/datumctl_flags.h"
 
 namespace client {
 namespace {
@@ -21,23 +23,6 @@ constexpr char kExitCodes[] =
     "Exit codes: 0 done; 1 failed, the reason is on stderr; 2 bad usage.\n"
     "Global flags can also be given as ETCDCTL_ENDPOINTS, ETCDCTL_WRITE_OUT, ETCDCTL_HEX,\n"
     "ETCDCTL_DIAL_TIMEOUT and ETCDCTL_COMMAND_TIMEOUT.";
-
-CLI::Option* AddDuration(CLI::App* app, const std::string& name, absl::Duration* target,
-                         const std::string& help) {
-  return app
-      ->add_option_function<std::string>(
-          name,
-          [name, target](const std::string& text) {
-            absl::Duration parsed;
-            if (!absl::ParseDuration(text, &parsed) || parsed <= absl::ZeroDuration()) {
-              throw CLI::ValidationError(name, "'" + text + "' is not a duration like 5s or 300ms");
-            }
-            *target = parsed;
-          },
-          help)
-      ->type_name("DURATION")
-      ->default_str(absl::FormatDuration(*target));
-}
 
 void AddGet(CLI::App* app, GetArguments* get) {
   app->add_option("key", get->key, "the key, or the first of a range")->required();
@@ -148,98 +133,9 @@ void AddGlobal(CLI::App* app, Arguments* arguments) {
       "without TLS, the only way yet");
 }
 
-// Sets arguments->verb when `app` was on the line.
-void Becomes(CLI::App* app, Verb verb, Arguments* arguments) {
-  app->callback([arguments, verb] { arguments->verb = verb; });
-}
-
-void AddEndpointVerbs(CLI::App* app, Arguments* arguments) {
-  CLI::App* endpoint = app->add_subcommand("endpoint", "What the endpoints say of themselves");
-  endpoint->require_subcommand(1);
-  endpoint->fallthrough();
-  const auto add = [arguments](CLI::App* parent, const std::string& name, const std::string& help,
-                               Verb verb) {
-    CLI::App* added = parent->add_subcommand(name, help);
-    added->fallthrough();
-    added->add_flag("--cluster", arguments->whole_cluster,
-                    "all members of the member list instead of --endpoints");
-    Becomes(added, verb, arguments);
-  };
-  endpoint->add_flag("--cluster", arguments->whole_cluster,
-                     "all members of the member list instead of --endpoints");
-  add(endpoint, "status", "Version, size, leader, term and index of each endpoint",
-      Verb::kEndpointStatus);
-  add(endpoint, "health", "Reads through each endpoint; fails if one does not answer",
-      Verb::kEndpointHealth);
-  add(app, "status", "The same as endpoint status", Verb::kEndpointStatus);
-}
-
-void AddMemberChanges(CLI::App* parent, MemberArguments* member, Arguments* arguments) {
-  const auto add = [&](const std::string& name, const std::string& help, Verb verb) {
-    CLI::App* added = parent->add_subcommand(name, help);
-    added->fallthrough();
-    Becomes(added, verb, arguments);
-    if (verb != Verb::kMemberAdd) {
-      added->add_option("id", member->id, "the member, in hexadecimal")->required();
-    }
-    if (verb == Verb::kMemberAdd || verb == Verb::kMemberUpdate) {
-      added->add_option("--peer-urls", member->peer_urls, "where it is reached, comma-separated")
-          ->delimiter(',')
-          ->allow_extra_args(false)
-          ->required();
-    }
-    return added;
-  };
-  CLI::App* adds = add("add", "Adds a member, which is started afterwards", Verb::kMemberAdd);
-  adds->add_option("name", member->name, "its --name")->required();
-  adds->add_flag("--learner", member->is_learner, "it does not vote until it is promoted");
-  add("remove", "Removes a member for good", Verb::kMemberRemove);
-  add("update", "Tells where a member is reached from now on", Verb::kMemberUpdate);
-  add("promote", "A learner votes from now on", Verb::kMemberPromote);
-}
-
-void AddMemberVerbs(CLI::App* app, Arguments* arguments) {
-  CLI::App* member = app->add_subcommand("member", "The members of the cluster");
-  member->require_subcommand(1);
-  member->fallthrough();
-  const auto add = [arguments](CLI::App* parent, const std::string& name, const std::string& help) {
-    CLI::App* added = parent->add_subcommand(name, help);
-    added->fallthrough();
-    added
-        ->add_option("--consistency", arguments->member_consistency,
-                     "l: linearizable, s: serializable")
-        ->capture_default_str();
-    Becomes(added, Verb::kMemberList, arguments);
-  };
-  add(member, "list", "All members");
-  add(app, "members", "The same as member list");
-  AddMemberChanges(member, &arguments->member, arguments);
-  CLI::App* move = app->add_subcommand("move-leader", "The leader hands over to another member");
-  move->fallthrough();
-  move->add_option("id", arguments->member.id, "who is to lead, in hexadecimal")->required();
-  Becomes(move, Verb::kMoveLeader, arguments);
-}
-
-void AddLeaseVerbs(CLI::App* app, Arguments* arguments) {
-  CLI::App* lease = app->add_subcommand("lease", "Keys that end with their owner");
-  lease->require_subcommand(1);
-  lease->fallthrough();
-  CLI::App* grant = lease->add_subcommand("grant", "Makes a lease");
-  grant->fallthrough();
-  grant->add_option("ttl", arguments->lease_ttl_seconds, "its life in seconds")->required();
-  Becomes(grant, Verb::kLeaseGrant, arguments);
-  CLI::App* revoke = lease->add_subcommand("revoke", "Ends a lease and deletes its keys");
-  revoke->fallthrough();
-  revoke->add_option("id", arguments->lease_id, "the lease, in hexadecimal")->required();
-  Becomes(revoke, Verb::kLeaseRevoke, arguments);
-}
-
 void AddVerbs(CLI::App* app, Arguments* arguments) {
   const auto add = [app, arguments](const std::string& name, const std::string& help, Verb verb) {
-    CLI::App* added = app->add_subcommand(name, help);
-    added->fallthrough();
-    Becomes(added, verb, arguments);
-    return added;
+    return AddVerb(app, name, help, verb, arguments);
   };
   AddGet(add("get", "Reads a key or a range", Verb::kGet), &arguments->get);
   AddPut(add("put", "Writes a key", Verb::kPut), &arguments->put);
@@ -261,6 +157,11 @@ void AddVerbs(CLI::App* app, Arguments* arguments) {
   AddEndpointVerbs(app, arguments);
   AddMemberVerbs(app, arguments);
   AddLeaseVerbs(app, arguments);
+  AddWatchVerb(app, arguments);
+  AddSessionVerbs(app, arguments);
+  AddMaintenanceVerbs(app, arguments);
+  AddSnapshotVerbs(app, arguments);
+  AddMirrorVerb(app, arguments);
   add("version", "The versions of this program and of the API it speaks", Verb::kVersion);
 }
 
@@ -328,10 +229,16 @@ ParsedLine Refusal(const CLI::App& app, const CLI::ParseError& error) {
   return parsed;
 }
 
-}  // namespace
-
-ParsedLine ParseCommandLine(const std::vector<std::string>& line) {
+ParsedLine BadLine(const std::string& why) {
   ParsedLine parsed;
+  parsed.error = absl::StrCat("Error: ", why, "\nRun with --help for more information.\n");
+  parsed.exit_code = 2;
+  return parsed;
+}
+
+ParsedLine ParseWords(const std::vector<std::string>& line) {
+  ParsedLine parsed;
+  // CLI11's callbacks point into it, and are gone before it is moved.
   Arguments* arguments = &parsed.arguments;
   CLI::App app("Reads and writes a Datum (or etcd) cluster; the verbs and flags are etcdctl's.",
                "datumctl");
@@ -351,8 +258,64 @@ ParsedLine ParseCommandLine(const std::vector<std::string>& line) {
     }
     return refused;
   }
+  arguments->has_call_timeout = app.count("--command-timeout") > 0;
   parsed.run = true;
   return parsed;
+}
+
+}  // namespace
+
+CLI::Option* AddDuration(CLI::App* app, const std::string& name, absl::Duration* target,
+                         const std::string& help) {
+  return app
+      ->add_option_function<std::string>(
+          name,
+          [name, target](const std::string& text) {
+            absl::Duration parsed;
+            if (!absl::ParseDuration(text, &parsed) || parsed <= absl::ZeroDuration()) {
+              throw CLI::ValidationError(name, "'" + text + "' is not a duration like 5s or 300ms");
+            }
+            *target = parsed;
+          },
+          help)
+      ->type_name("DURATION")
+      ->default_str(absl::FormatDuration(*target));
+}
+
+void Becomes(CLI::App* app, Verb verb, Arguments* arguments) {
+  app->callback([arguments, verb] { arguments->verb = verb; });
+}
+
+CLI::App* AddVerb(CLI::App* parent, const std::string& name, const std::string& help, Verb verb,
+                  Arguments* arguments) {
+  CLI::App* added = parent->add_subcommand(name, help);
+  added->fallthrough();
+  Becomes(added, verb, arguments);
+  return added;
+}
+
+CLI::App* AddGroup(CLI::App* app, const std::string& name, const std::string& help) {
+  CLI::App* group = app->add_subcommand(name, help);
+  group->require_subcommand(1);
+  group->fallthrough();
+  return group;
+}
+
+ParsedLine ParseCommandLine(const std::vector<std::string>& line) {
+  // A command for watch or lock stands behind "--"; for the other verbs that is any argument that
+  // begins with '-'. Which verb it is shows when what stands before is understood.
+  const auto separator = std::find(line.begin(), line.end(), "--");
+  if (separator != line.end()) {
+    ParsedLine parsed = ParseWords({line.begin(), separator});
+    const Verb verb = parsed.arguments.verb;
+    if (parsed.run && (verb == Verb::kWatch || verb == Verb::kLock)) {
+      if (separator + 1 == line.end()) return BadLine("no command follows the --");
+      std::vector<std::string>& command = parsed.arguments.command;
+      command.insert(command.end(), separator + 1, line.end());
+      return parsed;
+    }
+  }
+  return ParseWords(line);
 }
 
 absl::StatusOr<etcdserverpb::RequestOp> ParseTxnOperation(const std::vector<std::string>& words) {
@@ -437,6 +400,35 @@ absl::StatusOr<etcdserverpb::DeleteRangeRequest> RequestOf(const DeleteArguments
   if (!status.ok()) return status;
   request.set_prev_kv(del.prev_kv);
   return request;
+}
+
+absl::StatusOr<etcdserverpb::WatchCreateRequest> RequestOf(const WatchArguments& watch) {
+  if (!watch.has_key) return BadUsage("watch: the key is missing");
+  etcdserverpb::WatchCreateRequest request;
+  const absl::Status status = SetRange(watch, &request);
+  if (!status.ok()) return status;
+  request.set_start_revision(std::max<int64_t>(watch.revision, 0));
+  request.set_prev_kv(watch.prev_kv);
+  request.set_progress_notify(watch.progress_notify);
+  return request;
+}
+
+absl::StatusOr<WatchLine> ParseWatchLine(const std::vector<std::string>& words) {
+  WatchLine line;
+  const auto separator = std::find(words.begin(), words.end(), "--");
+  if (separator != words.end()) {
+    line.command.assign(separator + 1, words.end());
+    if (line.command.empty()) return BadUsage("no command follows the --");
+  }
+  CLI::App app;
+  app.require_subcommand(1);
+  AddWatchFlags(app.add_subcommand("watch"), &line.watch);
+  try {
+    app.parse(std::vector<std::string>(std::reverse_iterator(separator), words.rend()));
+  } catch (const CLI::ParseError& error) {
+    return BadUsage(error.what());
+  }
+  return line;
 }
 
 absl::StatusOr<int64_t> ParseLeaseId(const std::string& hex) {

@@ -33,8 +33,23 @@ enum class Verb {
   kMemberUpdate,
   kMemberPromote,
   kMoveLeader,
+  kEndpointHashKv,
   kLeaseGrant,
   kLeaseRevoke,
+  kLeaseTimeToLive,
+  kLeaseKeepAlive,
+  kLeaseList,
+  kWatch,
+  kDefrag,
+  kAlarmList,
+  kAlarmDisarm,
+  kCheckPerf,
+  kMakeMirror,
+  kLock,
+  kElect,
+  kSnapshotSave,
+  kSnapshotStatus,
+  kSnapshotRestore,
   kVersion,
 };
 
@@ -89,6 +104,67 @@ struct MemberArguments {
   bool is_learner = false;
 };
 
+struct WatchArguments {
+  std::string key;
+  std::string range_end;
+  bool has_key = false;
+  bool has_range_end = false;
+  bool prefix = false;
+  bool from_key = false;
+  int64_t revision = 0;
+  bool prev_kv = false;
+  bool progress_notify = false;
+  bool interactive = false;
+  // Run for each event; with --exec one line for a shell.
+  std::string exec;
+};
+
+struct LeaseArguments {
+  int64_t ttl_seconds = 0;
+  std::string id;  // hexadecimal
+  bool keys = false;
+  bool once = false;
+};
+
+struct CheckArguments {
+  std::string load = "s";
+  std::string prefix = "/etcdctl-check-perf/";
+  absl::Duration duration = absl::Seconds(60);
+  bool auto_compact = false;
+  bool auto_defrag = false;
+};
+
+struct MirrorArguments {
+  std::vector<std::string> destination;
+  std::string prefix;
+  std::string dest_prefix;
+  bool no_dest_prefix = false;
+  int64_t revision = 0;
+  uint32_t max_txn_ops = 128;
+};
+
+// lock and elect.
+struct SessionArguments {
+  std::string name;
+  std::string value;
+  bool has_value = false;
+  bool listen = false;
+  int64_t ttl_seconds = 10;
+};
+
+struct SnapshotArguments {
+  std::string file;
+  std::string name = "default";
+  std::string data_dir;
+  std::string initial_cluster;
+  std::string initial_cluster_token = "etcd-cluster";
+  std::vector<std::string> peer_urls = {"http://localhost:2380"};
+  bool skip_hash_check = false;
+  int64_t bump_revision = 0;
+  bool mark_compacted = false;
+  bool accept_auth_off = false;
+};
+
 struct Arguments {
   Verb verb = Verb::kVersion;
   Options options;
@@ -104,8 +180,17 @@ struct Arguments {
   bool whole_cluster = false;
   std::string member_consistency = "l";
   MemberArguments member;
-  int64_t lease_ttl_seconds = 0;
-  std::string lease_id;
+  int64_t hash_revision = 0;
+  // --command-timeout was given: some commands have no limit without it.
+  bool has_call_timeout = false;
+  LeaseArguments lease;
+  WatchArguments watch;
+  CheckArguments check;
+  MirrorArguments mirror;
+  SessionArguments session;
+  SnapshotArguments snapshot;
+  // What follows "--" after watch and lock.
+  std::vector<std::string> command;
 };
 
 // The outcome of reading a command line: arguments to run, or a text to print and an exit code.
@@ -126,6 +211,15 @@ absl::StatusOr<etcdserverpb::RangeRequest> RequestOf(const GetArguments& argumen
 absl::StatusOr<etcdserverpb::PutRequest> RequestOf(const PutArguments& arguments,
                                                    const std::string& stdin_value);
 absl::StatusOr<etcdserverpb::DeleteRangeRequest> RequestOf(const DeleteArguments& arguments);
+
+absl::StatusOr<etcdserverpb::WatchCreateRequest> RequestOf(const WatchArguments& arguments);
+
+// A line of `watch --interactive`, which begins with the word watch, in words.
+struct WatchLine {
+  WatchArguments watch;
+  std::vector<std::string> command;
+};
+absl::StatusOr<WatchLine> ParseWatchLine(const std::vector<std::string>& words);
 
 absl::StatusOr<int64_t> ParseLeaseId(const std::string& hex);
 absl::StatusOr<uint64_t> ParseMemberId(const std::string& hex);

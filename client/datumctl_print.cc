@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <string_view>
+#include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -47,6 +49,23 @@ Rows StatusRows(const std::vector<EndpointStatus>& statuses) {
          status.downgradeinfo().targetversion(), Bool(status.downgradeinfo().enabled())});
   }
   return rows;
+}
+
+Rows HashRows(const std::vector<EndpointHash>& hashes) {
+  Rows rows;
+  for (const auto& [endpoint, hash] : hashes) {
+    rows.push_back({endpoint, absl::StrCat(hash.hash()), absl::StrCat(hash.hash_revision())});
+  }
+  return rows;
+}
+
+Rows SnapshotRows(const SnapshotCells& snapshot) {
+  return {{absl::StrFormat("%x", snapshot.hash), absl::StrCat(snapshot.revision),
+           absl::StrCat(snapshot.total_keys), HumanBytes(snapshot.bytes), snapshot.version}};
+}
+
+const char* TypeOf(const mvccpb::Event& event) {
+  return event.type() == mvccpb::Event::DELETE ? "DELETE" : "PUT";
 }
 
 class SimplePrinter : public Printer {
@@ -108,6 +127,52 @@ class SimplePrinter : public Printer {
     out_ << absl::StrFormat("lease %016x revoked\n", id);
   }
 
+  void LeaseKept(const etcdserverpb::LeaseKeepAliveResponse& response) override {
+    out_ << absl::StrFormat("lease %016x keepalived with TTL(%d)\n", response.id(), response.ttl());
+  }
+
+  void LeaseTime(const etcdserverpb::LeaseTimeToLiveResponse& response, bool with_keys) override {
+    if (response.grantedttl() == 0 && response.ttl() == -1) {
+      out_ << absl::StrFormat("lease %016x already expired\n", response.id());
+      return;
+    }
+    out_ << absl::StrFormat("lease %016x granted with TTL(%ds), remaining(%ds)", response.id(),
+                            response.grantedttl(), response.ttl());
+    if (with_keys) out_ << ", attached keys([" << absl::StrJoin(response.keys(), " ") << "])";
+    out_ << "\n";
+  }
+
+  void Leases(const etcdserverpb::LeaseLeasesResponse& response) override {
+    out_ << "found " << response.leases_size() << " leases\n";
+    for (const etcdserverpb::LeaseStatus& lease : response.leases()) {
+      out_ << absl::StrFormat("%016x\n", lease.id());
+    }
+  }
+
+  void Watch(const etcdserverpb::WatchResponse& response) override {
+    for (const mvccpb::Event& event : response.events()) {
+      out_ << TypeOf(event) << "\n";
+      if (event.has_prev_kv()) Datum(event.prev_kv());
+      Datum(event.kv());
+    }
+    out_.flush();
+  }
+
+  void Alarms(const etcdserverpb::AlarmResponse& response) override {
+    for (const etcdserverpb::AlarmMember& alarm : response.alarms()) {
+      std::vector<std::string> fields;
+      if (alarm.memberid() != 0) fields.push_back(absl::StrCat("memberID:", alarm.memberid()));
+      if (alarm.alarm() != etcdserverpb::NONE) {
+        fields.push_back(absl::StrCat("alarm:", etcdserverpb::AlarmType_Name(alarm.alarm())));
+      }
+      out_ << absl::StrJoin(fields, " ") << "\n";
+    }
+  }
+
+  void Hashes(const std::vector<EndpointHash>& hashes) override { Lines(HashRows(hashes)); }
+
+  void Snapshot(const SnapshotCells& snapshot) override { Lines(SnapshotRows(snapshot)); }
+
  protected:
   std::ostream& out() { return out_; }
 
@@ -167,17 +232,79 @@ class JsonPrinter : public Printer {
   }
 
   void LeaseGranted(const etcdserverpb::LeaseGrantResponse& response) override {
-    Line(GoJson(response));
+    Line(absl::StrCat("{", HeaderFields(response.header()), "\"ID\":", response.id(), ",\"TTL\":",
+                      response.ttl(), ",\"Error\":", GoJsonString(response.error()), "}"));
   }
   void LeaseRevoked(int64_t /*id*/, const etcdserverpb::LeaseRevokeResponse& response) override {
     Line(GoJson(response));
   }
 
+  void LeaseKept(const etcdserverpb::LeaseKeepAliveResponse& response) override {
+    Line(absl::StrCat("{", HeaderFields(response.header()), "\"ID\":", response.id(),
+                      ",\"TTL\":", response.ttl(), "}"));
+  }
+
+  void LeaseTime(const etcdserverpb::LeaseTimeToLiveResponse& response,
+                 bool /*with_keys*/) override {
+    std::vector<std::string> keys;
+    for (const std::string& key : response.keys()) {
+      keys.push_back(absl::StrCat("\"", absl::Base64Escape(key), "\""));
+    }
+    Line(absl::StrCat("{", HeaderFields(response.header()), "\"id\":", response.id(),
+                      ",\"ttl\":", response.ttl(), ",\"granted-ttl\":", response.grantedttl(),
+                      ",\"keys\":", ListOf(keys), "}"));
+  }
+
+  void Leases(const etcdserverpb::LeaseLeasesResponse& response) override {
+    std::vector<std::string> leases;
+    for (const etcdserverpb::LeaseStatus& lease : response.leases()) {
+      leases.push_back(absl::StrCat("{\"id\":", lease.id(), "}"));
+    }
+    Line(absl::StrCat("{", HeaderFields(response.header()), "\"leases\":[",
+                      absl::StrJoin(leases, ","), "]}"));
+  }
+
+  void Watch(const etcdserverpb::WatchResponse& response) override {
+    std::vector<std::string> events;
+    for (const mvccpb::Event& event : response.events()) events.push_back(GoJson(event));
+    Line(absl::StrCat(
+        "{\"Header\":", GoJson(response.header()), ",\"Events\":[", absl::StrJoin(events, ","),
+        "],\"CompactRevision\":", response.compact_revision(),
+        ",\"Canceled\":", Bool(response.canceled()), ",\"Created\":", Bool(response.created()),
+        ",\"CancelReason\":", GoJsonString(response.cancel_reason()), "}"));
+    out_.flush();
+  }
+
+  void Alarms(const etcdserverpb::AlarmResponse& response) override { Line(GoJson(response)); }
+
+  void Hashes(const std::vector<EndpointHash>& hashes) override {
+    std::vector<std::string> all;
+    for (const auto& [endpoint, hash] : hashes) {
+      all.push_back(absl::StrCat("{\"Endpoint\":", GoJsonString(endpoint),
+                                 ",\"HashKV\":", GoJson(hash), "}"));
+    }
+    List(all);
+  }
+
+  void Snapshot(const SnapshotCells& snapshot) override {
+    Line(absl::StrCat("{\"hash\":", snapshot.hash, ",\"revision\":", snapshot.revision,
+                      ",\"totalKey\":", snapshot.total_keys, ",\"totalSize\":", snapshot.bytes,
+                      ",\"version\":", GoJsonString(snapshot.version), "}"));
+  }
+
  private:
   void Line(const std::string& json) { out_ << json << "\n"; }
   // Go writes a list that was never made as null.
-  void List(const std::vector<std::string>& items) {
-    Line(items.empty() ? "null" : absl::StrCat("[", absl::StrJoin(items, ","), "]"));
+  static std::string ListOf(const std::vector<std::string>& items) {
+    return items.empty() ? "null" : absl::StrCat("[", absl::StrJoin(items, ","), "]");
+  }
+  void List(const std::vector<std::string>& items) { Line(ListOf(items)); }
+
+  // Go's clients show the header's fields as the answer's own, where they made a type of theirs.
+  static std::string HeaderFields(const etcdserverpb::ResponseHeader& header) {
+    std::string object = GoJson(header);
+    object = object.substr(1, object.size() - 2);
+    return object.empty() ? object : object + ",";
   }
 
   const PrintOptions options_;
@@ -265,12 +392,71 @@ class FieldsPrinter : public Printer {
 
   void LeaseGranted(const etcdserverpb::LeaseGrantResponse& response) override {
     Header(response.header());
-    Field("ID", hex_ ? absl::StrFormat("%016x", response.id()) : absl::StrCat(response.id()));
+    Field("ID", LeaseId(response.id()));
     Field("TTL", response.ttl());
   }
 
   void LeaseRevoked(int64_t /*id*/, const etcdserverpb::LeaseRevokeResponse& response) override {
     Header(response.header());
+  }
+
+  void LeaseKept(const etcdserverpb::LeaseKeepAliveResponse& response) override {
+    Header(response.header());
+    Field("ID", LeaseId(response.id()));
+    Field("TTL", response.ttl());
+  }
+
+  void LeaseTime(const etcdserverpb::LeaseTimeToLiveResponse& response,
+                 bool /*with_keys*/) override {
+    Header(response.header());
+    Field("ID", LeaseId(response.id()));
+    Field("TTL", response.ttl());
+    Field("GrantedTTL", response.grantedttl());
+    for (const std::string& key : response.keys()) Field("Key", GoQuoted(key));
+  }
+
+  void Leases(const etcdserverpb::LeaseLeasesResponse& response) override {
+    Header(response.header());
+    for (const etcdserverpb::LeaseStatus& lease : response.leases()) {
+      Field("ID", LeaseId(lease.id()));
+    }
+  }
+
+  void Watch(const etcdserverpb::WatchResponse& response) override {
+    Header(response.header());
+    for (const mvccpb::Event& event : response.events()) {
+      Field("Type", TypeOf(event));
+      if (event.has_prev_kv()) Datum("Prev", event.prev_kv());
+      Datum("", event.kv());
+    }
+    out_.flush();
+  }
+
+  void Alarms(const etcdserverpb::AlarmResponse& response) override {
+    Header(response.header());
+    for (const etcdserverpb::AlarmMember& alarm : response.alarms()) {
+      Field("MemberID", Identity(alarm.memberid()));
+      Field("AlarmType", etcdserverpb::AlarmType_Name(alarm.alarm()));
+      out_ << "\n";
+    }
+  }
+
+  void Hashes(const std::vector<EndpointHash>& hashes) override {
+    for (const auto& [endpoint, hash] : hashes) {
+      Header(hash.header());
+      Field("Endpoint", GoQuoted(endpoint));
+      Field("Hash", hash.hash());
+      Field("HashRevision", hash.hash_revision());
+      out_ << "\n";
+    }
+  }
+
+  void Snapshot(const SnapshotCells& snapshot) override {
+    Field("Hash", snapshot.hash);
+    Field("Revision", snapshot.revision);
+    Field("Keys", snapshot.total_keys);
+    Field("Size", snapshot.bytes);
+    Field("Version", snapshot.version);
   }
 
  private:
@@ -296,15 +482,18 @@ class FieldsPrinter : public Printer {
     Field(prefix + "ModRevision", datum.mod_revision());
     Field(prefix + "Version", datum.version());
     Field(prefix + "Value", GoQuoted(datum.value()));
-    Field(prefix + "Lease",
-          hex_ ? absl::StrFormat("%016x", datum.lease()) : absl::StrCat(datum.lease()));
+    Field(prefix + "Lease", LeaseId(datum.lease()));
+  }
+
+  std::string LeaseId(int64_t id) const {
+    return hex_ ? absl::StrFormat("%016x", id) : absl::StrCat(id);
   }
 
   const bool hex_;
   std::ostream& out_;
 };
 
-// Members, health and status have tables; everything else is as in simple.
+// What has the same fields for each of several things has a table; the rest is as in simple.
 class TablePrinter final : public SimplePrinter {
  public:
   using SimplePrinter::SimplePrinter;
@@ -329,27 +518,50 @@ class TablePrinter final : public SimplePrinter {
           StatusRows(statuses));
   }
 
- private:
-  void Table(const std::vector<std::string>& titles, const Rows& rows) {
-    std::vector<size_t> widths;
-    for (size_t column = 0; column < titles.size(); ++column) {
-      size_t width = titles[column].size();
-      for (const auto& row : rows) width = std::max(width, row[column].size());
-      widths.push_back(width);
-    }
-    std::string rule = "+";
-    for (const size_t width : widths) rule += std::string(width + 2, '-') + "+";
-    out() << rule << "\n";
-    Row(titles, widths);
-    out() << rule << "\n";
-    for (const auto& row : rows) Row(row, widths);
-    out() << rule << "\n";
+  void Hashes(const std::vector<EndpointHash>& hashes) override {
+    Table({"ENDPOINT", "HASH", "HASH REVISION"}, HashRows(hashes));
   }
 
-  void Row(const std::vector<std::string>& cells, const std::vector<size_t>& widths) {
-    out() << "|";
+  void Snapshot(const SnapshotCells& snapshot) override {
+    Table({"HASH", "REVISION", "TOTAL KEYS", "TOTAL SIZE", "VERSION"}, SnapshotRows(snapshot));
+  }
+
+ private:
+  using Widths = std::vector<size_t>;
+
+  // Titles stand in the middle of their columns, cells on the right.
+  void Table(const std::vector<std::string>& titles, const Rows& rows) {
+    Widths widths;
+    std::vector<std::string> centred;
+    for (size_t column = 0; column < titles.size(); ++column) {
+      const std::string& title = titles[column];
+      size_t width = title.size();
+      for (const auto& row : rows) width = std::max(width, row[column].size());
+      widths.push_back(width);
+      const size_t right = width - title.size() - (width - title.size()) / 2;
+      centred.push_back(title + std::string(right, ' '));
+    }
+    Rule(widths, "┌", "┬", "┐");
+    Row(centred, widths);
+    Rule(widths, "├", "┼", "┤");
+    for (const auto& row : rows) Row(row, widths);
+    Rule(widths, "└", "┴", "┘");
+  }
+
+  void Rule(const Widths& widths, const char* left, const char* between, const char* right) {
+    std::vector<std::string> lines;
+    for (const size_t width : widths) {
+      std::string line;
+      for (size_t i = 0; i < width + 2; ++i) line += "─";
+      lines.push_back(std::move(line));
+    }
+    out() << left << absl::StrJoin(lines, between) << right << "\n";
+  }
+
+  void Row(const std::vector<std::string>& cells, const Widths& widths) {
+    out() << "│";
     for (size_t column = 0; column < cells.size(); ++column) {
-      out() << std::string(widths[column] - cells[column].size() + 1, ' ') << cells[column] << " |";
+      out() << std::string(widths[column] - cells[column].size() + 1, ' ') << cells[column] << " │";
     }
     out() << "\n";
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// datumctl_print.h: answers as text. Simple, json and fields are byte for byte etcdctl 3.7's; the
-// table has its columns in a plainer frame.
+// datumctl_print.h: answers as text, byte for byte etcdctl 3.7's. What etcdctl has no table for is
+// printed as in simple.
 //
 // Threads: one.
 
@@ -30,6 +30,20 @@ struct EndpointStatus {
   etcdserverpb::StatusResponse status;
 };
 
+struct EndpointHash {
+  std::string endpoint;
+  etcdserverpb::HashKVResponse hash;
+};
+
+// What is known of a snapshot file, as etcdutl shows it.
+struct SnapshotCells {
+  uint32_t hash = 0;
+  int64_t revision = 0;
+  uint64_t total_keys = 0;
+  uint64_t bytes = 0;
+  std::string version;
+};
+
 class Printer {
  public:
   virtual ~Printer() = default;
@@ -44,6 +58,13 @@ class Printer {
   virtual void Status(const std::vector<EndpointStatus>& statuses) = 0;
   virtual void LeaseGranted(const etcdserverpb::LeaseGrantResponse& response) = 0;
   virtual void LeaseRevoked(int64_t id, const etcdserverpb::LeaseRevokeResponse& response) = 0;
+  virtual void LeaseKept(const etcdserverpb::LeaseKeepAliveResponse& response) = 0;
+  virtual void LeaseTime(const etcdserverpb::LeaseTimeToLiveResponse& response, bool with_keys) = 0;
+  virtual void Leases(const etcdserverpb::LeaseLeasesResponse& response) = 0;
+  virtual void Watch(const etcdserverpb::WatchResponse& response) = 0;
+  virtual void Alarms(const etcdserverpb::AlarmResponse& response) = 0;
+  virtual void Hashes(const std::vector<EndpointHash>& hashes) = 0;
+  virtual void Snapshot(const SnapshotCells& snapshot) = 0;
 };
 
 struct PrintOptions {

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,18 +20,8 @@ import (
 	"datum.dev/tests/launcher"
 )
 
-// The stock etcdctl 3.7.1, built once.
-var etcdctl = sync.OnceValues(func() (string, error) {
-	binary := filepath.Join(os.Getenv("TEST_TMPDIR"), "etcdctl-3.7.1")
-	if os.Getenv("TEST_TMPDIR") == "" {
-		binary = filepath.Join(os.TempDir(), "datum-compat-etcdctl-3.7.1")
-	}
-	build := exec.Command("go", "build", "-mod=mod", "-o", binary, "go.etcd.io/etcd/etcdctl/v3")
-	if output, err := build.CombinedOutput(); err != nil {
-		return "", errors.New("building etcdctl: " + string(output))
-	}
-	return binary, nil
-})
+// The stock etcdctl 3.7.1.
+func etcdctl() (string, error) { return launcher.Stock("etcdctl") }
 
 // tool is a command line client with the endpoint it talks to.
 type tool struct {

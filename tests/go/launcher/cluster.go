@@ -40,6 +40,9 @@ type Options struct {
 	Flags   []string // for all
 	// Where member i lives; without it, on 127.0.0.1, in the cluster's own directory.
 	Places []Place
+	// Called for each member before any is launched, to make its data directory, say from a
+	// snapshot.
+	Prepare func(c *Cluster, m *Member) error
 }
 
 // Place is where a member lives.
@@ -117,12 +120,27 @@ func startOnce(options Options) (*Cluster, error) {
 	for _, member := range cluster.Members {
 		member.flags = cluster.flagsOf(member, "new")
 	}
+	for _, member := range cluster.Members {
+		if options.Prepare == nil {
+			break
+		}
+		if err := options.Prepare(cluster, member); err != nil {
+			cluster.Close()
+			return nil, err
+		}
+	}
 	if err := cluster.RestartAll(); err != nil {
 		cluster.Close()
 		return nil, err
 	}
 	return cluster, nil
 }
+
+// InitialCluster is the value of --initial-cluster for the present members.
+func (c *Cluster) InitialCluster() string { return c.initialCluster() }
+
+// Token is the value of --initial-cluster-token.
+func (c *Cluster) Token() string { return filepath.Base(c.home) }
 
 // Extend makes a member that joins the running cluster once it was added to it (MemberAdd with
 // its PeerURL); it is not launched.

@@ -122,6 +122,62 @@ TEST(DatumctlArguments, SortsAndBounds) {
   EXPECT_FALSE(RequestOf(get).ok());
 }
 
+TEST(DatumctlArguments, ACommandStandsBehindTheDashesOfWatchAndLock) {
+  Arguments arguments = Parsed({"watch", "a", "b", "--rev=3", "-w", "json", "--", "echo", "-n"});
+  EXPECT_EQ(arguments.verb, Verb::kWatch);
+  EXPECT_EQ(arguments.watch.range_end, "b");
+  EXPECT_EQ(arguments.watch.revision, 3);
+  EXPECT_EQ(arguments.format, OutputFormat::kJson);
+  EXPECT_EQ(arguments.command, (Line{"echo", "-n"}));
+  EXPECT_EQ(Parsed({"lock", "name", "--ttl=3", "--", "sh", "-c", "x"}).command,
+            (Line{"sh", "-c", "x"}));
+  // Without dashes, as etcdctl takes it.
+  arguments = Parsed({"--endpoints=a:1", "lock", "name", "echo", "hi"});
+  EXPECT_EQ(arguments.session.name, "name");
+  EXPECT_EQ(arguments.command, (Line{"echo", "hi"}));
+  EXPECT_TRUE(Parsed({"lock", "name"}).command.empty());
+  EXPECT_EQ(Parsed({"lock", "name", "echo", "--", "-n"}).command, (Line{"echo", "-n"}));
+  for (const Line& line : {Line{"watch", "a", "--"}, Line{"lock", "a", "--"}, Line{"lock"}}) {
+    EXPECT_EQ(ParseCommandLine(line).exit_code, 2) << line.back();
+  }
+}
+
+TEST(DatumctlArguments, LinesOfAnInteractiveWatch) {
+  const auto line = ParseWatchLine({"watch", "a", "--prefix", "--rev", "7", "--", "echo", "hi"});
+  ASSERT_TRUE(line.ok()) << line.status();
+  EXPECT_EQ(line->command, (Line{"echo", "hi"}));
+  const auto request = RequestOf(line->watch);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->range_end(), "b");
+  EXPECT_EQ(request->start_revision(), 7);
+  EXPECT_FALSE(ParseWatchLine({"watch", "a", "--"}).ok());
+  EXPECT_FALSE(ParseWatchLine({"watch", "a", "--rev=x"}).ok());
+  EXPECT_FALSE(RequestOf(ParseWatchLine({"watch"})->watch).ok());
+  EXPECT_FALSE(RequestOf(ParseWatchLine({"watch", "a", "b", "--prefix"})->watch).ok());
+}
+
+TEST(DatumctlArguments, VerbsOfTheCluster) {
+  EXPECT_EQ(Parsed({"lease", "timetolive", "1f", "--keys"}).lease.keys, true);
+  EXPECT_EQ(Parsed({"lease", "keep-alive", "--once", "1f"}).lease.once, true);
+  EXPECT_EQ(Parsed({"lease", "list"}).verb, Verb::kLeaseList);
+  EXPECT_EQ(Parsed({"endpoint", "hashkv", "--rev=4", "--cluster"}).hash_revision, 4);
+  EXPECT_EQ(Parsed({"defrag", "--cluster"}).whole_cluster, true);
+  EXPECT_EQ(Parsed({"alarm", "disarm"}).verb, Verb::kAlarmDisarm);
+  EXPECT_EQ(Parsed({"check", "perf", "--load=xl"}).check.load, "xl");
+  EXPECT_EQ(ParseCommandLine({"check", "perf", "--load=y"}).exit_code, 2);
+  const Arguments mirror = Parsed({"make-mirror", "a:1,b:2", "--prefix=p", "--no-dest-prefix"});
+  EXPECT_EQ(mirror.mirror.destination, (Line{"a:1", "b:2"}));
+  EXPECT_EQ(ParseCommandLine({"make-mirror", "a:1", "--max-txn-ops=0"}).exit_code, 2);
+  const Arguments restore =
+      Parsed({"snapshot", "restore", "f.db", "--name=n1", "--bump-revision=9", "--mark-compacted",
+              "--initial-advertise-peer-urls=http://a:1,http://a:2"});
+  EXPECT_EQ(restore.snapshot.peer_urls, (Line{"http://a:1", "http://a:2"}));
+  EXPECT_EQ(restore.snapshot.bump_revision, 9);
+  EXPECT_FALSE(restore.has_call_timeout);
+  EXPECT_TRUE(Parsed({"snapshot", "save", "f", "--command-timeout=9s"}).has_call_timeout);
+  EXPECT_EQ(Parsed({"elect", "-l", "name"}).session.listen, true);
+}
+
 TEST(DatumctlArguments, PutsAndLeases) {
   PutArguments put{.key = "a", .lease = "1f"};
   EXPECT_EQ(RequestOf(put, "from stdin")->value(), "from stdin");

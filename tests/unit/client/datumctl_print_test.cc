@@ -62,11 +62,11 @@ TEST(DatumctlPrint, ATableLinesUp) {
   std::ostringstream out;
   MakePrinter({.format = OutputFormat::kTable}, &out, &out)->Members(response);
   EXPECT_EQ(out.str(),
-            "+----+-----------+------+------------+--------------+------------+\n"
-            "| ID |    STATUS | NAME | PEER ADDRS | CLIENT ADDRS | IS LEARNER |\n"
-            "+----+-----------+------+------------+--------------+------------+\n"
-            "| ff | unstarted |      |            |              |      false |\n"
-            "+----+-----------+------+------------+--------------+------------+\n");
+            "┌────┬───────────┬──────┬────────────┬──────────────┬────────────┐\n"
+            "│ ID │  STATUS   │ NAME │ PEER ADDRS │ CLIENT ADDRS │ IS LEARNER │\n"
+            "├────┼───────────┼──────┼────────────┼──────────────┼────────────┤\n"
+            "│ ff │ unstarted │      │            │              │      false │\n"
+            "└────┴───────────┴──────┴────────────┴──────────────┴────────────┘\n");
 }
 
 TEST(DatumctlJson, NestedAnswersKeepTheNameOfTheirOneof) {
