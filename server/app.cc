@@ -133,13 +133,14 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
       changer_(&replica_, &state_, &clock_),
       keeper_(config.name, KeeperParts()),
       quota_(&state_, config.quota_backend_bytes),
-      upkeep_(config, storage_.get(), &node_, &state_, &quota_),
+      upkeep_(config, storage_.get(), &node_, &state_, &quota_, &compactions_),
       gate_(GateOptionsOf(config, *storage_), &replica_, &clock_),
       space_gate_(&gate_, &state_, &quota_),
       answer_memory_(config.answer_memory_bytes, kAnswersWaitingMax),
       background_(kBackgroundThreads, kBackgroundJobsMax),
       backup_threads_(kBackupsMax, kBackupsMax),
-      kv_(&gate_, &space_gate_, &state_, &answer_memory_, static_cast<int>(config.max_txn_ops)),
+      kv_(&gate_, &space_gate_, &state_, &answer_memory_, &compactions_,
+          static_cast<int>(config.max_txn_ops)),
       range_streams_(&gate_, &state_, config.max_request_bytes),
       watches_(&gate_, &watch_hub_),
       maintenance_(
@@ -439,6 +440,7 @@ void App::Stop() {
   health_.Stop();
   gate_.BeginStop();
   watch_hub_.EndAll(ErrorStatus(WireError::kStopped));
+  compactions_.Stop();
   leases_.Stop();
   // The transport waits for every call, and a call may wait for a quorum that is not there: after
   // the grace the node ends them all.

@@ -25,6 +25,7 @@
 #include "server/app_background.h"
 #include "server/backup_service.h"
 #include "server/cluster_service.h"
+#include "server/compaction_waiters.h"
 #include "server/config.h"
 #include "server/configuration_changer.h"
 #include "server/election_service.h"
@@ -117,6 +118,7 @@ class App {
   ConfigurationChanger changer_;
   MemberKeeper keeper_;
   Quota quota_;
+  CompactionWaiters compactions_;
   Upkeep upkeep_;
   Gate gate_;
   SpaceGate space_gate_;

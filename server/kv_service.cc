@@ -113,9 +113,20 @@ void KvService::Txn(const rpc::Call& call, etcdserverpb::TxnRequest request,
 
 void KvService::Compact(const rpc::Call& call, etcdserverpb::CompactionRequest request,
                         rpc::UnaryDone done) const {
+  const bool physical = request.physical();
+  const int64_t revision = request.revision();
+  const base::TimePoint until = gate_->DeadlineOf(call);
   InternalRaftRequest command;
   command.mutable_compaction()->Swap(&request);
-  gate_->Publish(call, command, std::move(done));
+  if (!physical) return gate_->Publish(call, command, std::move(done));
+  gate_->Publish(call, command,
+                 [this, revision, until, done = std::move(done)](const absl::Status& status,
+                                                                 std::string response) {
+                   if (!status.ok()) return done(status, "");
+                   compactions_->Wait(
+                       revision, until,
+                       [done, response](const absl::Status& dropped) { done(dropped, response); });
+                 });
 }
 
 }  // namespace server

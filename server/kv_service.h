@@ -9,6 +9,7 @@
 
 #include "rpc/handler.h"
 #include "server/answer_memory.h"
+#include "server/compaction_waiters.h"
 #include "server/gate.h"
 #include "server/parts.h"
 #include "server/space_gate.h"
@@ -19,8 +20,13 @@ class KvService {
  public:
   // All must outlive the registry's transport.
   KvService(const Gate* gate, const SpaceGate* space, const State* state, AnswerMemory* memory,
-            int max_txn_ops)
-      : gate_(gate), space_(space), state_(state), memory_(memory), max_txn_ops_(max_txn_ops) {}
+            CompactionWaiters* compactions, int max_txn_ops)
+      : gate_(gate),
+        space_(space),
+        state_(state),
+        memory_(memory),
+        compactions_(compactions),
+        max_txn_ops_(max_txn_ops) {}
 
   void Register(rpc::Registry* registry) const;
 
@@ -40,6 +46,7 @@ class KvService {
   const SpaceGate* const space_;
   const State* const state_;
   AnswerMemory* const memory_;
+  CompactionWaiters* const compactions_;
   const int max_txn_ops_;
 };
 

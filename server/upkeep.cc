@@ -21,13 +21,14 @@ constexpr base::Duration kSpaceLookInterval = std::chrono::milliseconds(50);
 }  // namespace
 
 Upkeep::Upkeep(const Config& config, Storage* storage, raft::Node* node, const State* state,
-               Quota* quota)
+               Quota* quota, CompactionWaiters* compactions)
     : self_(storage->identity().member_id()),
       request_timeout_(config.RequestTimeout()),
       storage_(storage),
       node_(node),
       state_(state),
       quota_(quota),
+      compactions_(compactions),
       space_({.directory = storage->directory->path(), .min_free_bytes = config.min_free_bytes},
              [path = storage->directory->path()] { return ReadDiskSpace(path); }),
       auto_compaction_(
@@ -40,6 +41,7 @@ base::Duration Upkeep::Once(base::TimePoint now) {
   if (storage_->machine->lost()) return kPause;
   const auto more = storage_->machine->CompactStep(kCompactStepRecords);
   LOG_IF(ERROR, !more.ok()) << "compaction in the background: " << more.status();
+  compactions_->Look(storage_->machine->dropped_to(), now);
   storage_->machine->FlushIfDue(now);
   if (now >= look_due_) {
     look_due_ = now + kLookInterval;

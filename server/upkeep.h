@@ -14,6 +14,7 @@
 #include "base/time.h"
 #include "raft/node/node.h"
 #include "server/auto_compaction.h"
+#include "server/compaction_waiters.h"
 #include "server/config.h"
 #include "server/parts.h"
 #include "server/quota.h"
@@ -25,8 +26,8 @@ namespace server {
 class Upkeep {
  public:
   // All must outlive it.
-  Upkeep(const Config& config, Storage* storage, raft::Node* node, const State* state,
-         Quota* quota);
+  Upkeep(const Config& config, Storage* storage, raft::Node* node, const State* state, Quota* quota,
+         CompactionWaiters* compactions);
 
   // The state has caught up with what was committed when this member started: only now does it
   // know which alarms there are. Threads: any.
@@ -51,6 +52,7 @@ class Upkeep {
   raft::Node* const node_;
   const State* const state_;
   Quota* const quota_;
+  CompactionWaiters* const compactions_;
   SpaceWatch space_;
   AutoCompaction auto_compaction_;
   // When the quota was first seen to have room again.

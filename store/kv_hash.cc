@@ -2,8 +2,6 @@
 
 #include "store/kv_hash.h"
 
-#include <algorithm>
-#include <memory>
 #include <string>
 
 #include "base/crc32c.h"
@@ -27,13 +25,6 @@ class KvHash {
     value_ = base::Crc32c(head_, value_);
     value_ = base::Crc32c(datum.value, value_);
   }
-  void AddDelete(std::string_view key, Revision revision) {
-    Add(key);
-    head_.clear();
-    AppendFixed64(&head_, static_cast<uint64_t>(revision.main));
-    AppendFixed32(&head_, static_cast<uint32_t>(revision.sub));
-    value_ = base::Crc32c(head_, value_);
-  }
   uint32_t value() const { return value_; }
 
  private:
@@ -50,8 +41,7 @@ class KvHash {
 
 }  // namespace
 
-absl::StatusOr<uint32_t> HashKeySpace(const KeySpace& keys, const Reader& changes,
-                                      int64_t compact_revision, int64_t at) {
+absl::StatusOr<uint32_t> HashKeySpace(const KeySpace& keys, int64_t at) {
   KvHash hash;
   const std::string all_from(1, '\0');
   RETURN_IF_ERROR(
@@ -59,21 +49,6 @@ absl::StatusOr<uint32_t> HashKeySpace(const KeySpace& keys, const Reader& change
         hash.Add(key, datum);
         return true;
       }));
-  const std::unique_ptr<Cursor> cursor =
-      changes.NewCursor(Family::kRevision, RevisionKey({at + 1, 0}));
-  cursor->Seek(RevisionKey({std::max<int64_t>(compact_revision, 0) + 1, 0}));
-  for (; cursor->Valid(); cursor->Next()) {
-    if (cursor->key().size() != kRevisionBytes) {
-      return absl::DataLossError("a change's key has a wrong length");
-    }
-    ASSIGN_OR_RETURN(const Change change, DecodeChange(cursor->value()));
-    if (change.kind == ChangeKind::kPut) {
-      hash.Add(change.key, change.datum);
-    } else {
-      hash.AddDelete(change.key, DecodeRevision(cursor->key().data()));
-    }
-  }
-  RETURN_IF_ERROR(cursor->status());
   return hash.value();
 }
 

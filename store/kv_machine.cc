@@ -507,8 +507,7 @@ absl::StatusOr<KvMachine::Hash> KvMachine::HashKv(int64_t revision) const {
   const int64_t at = revision > 0 ? revision : numbers.revision;
   // Not the cache: what is on the disk is what is asked for.
   const absl::StatusOr<uint32_t> hash =
-      HashKeySpace(KeySpace(view->reader.get(), NewestHistory(*view)), *view->reader,
-                   numbers.compact_revision, at);
+      HashKeySpace(KeySpace(view->reader.get(), NewestHistory(*view)), at);
   RETURN_IF_ERROR(Checked(hash.status(), *view->backing));
   return Hash{*hash, at, numbers.compact_revision, numbers.revision};
 }

@@ -144,6 +144,8 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
   int64_t revision() const override { return view()->numbers.revision; }
   // kNeverCompacted at first.
   int64_t compact_revision() const override { return view()->numbers.compact_revision; }
+  // What is below it is gone from this member.
+  int64_t dropped_to() const { return view()->backing->compaction.dropped_to()->load(); }
   // Equal on members that stand at the same applied index.
   uint64_t state_hash() const { return view()->numbers.state_hash; }
   // Keys and values of the live datums; the same on every member.

@@ -65,6 +65,10 @@ constexpr Canary kCanaries[] = {
     {"removed-leader-stays", "D4", "a leader that was removed leads on"},
     {"wiped-member-is-its-old-self", "D6", "an empty data directory votes under its old name"},
     {"digests-not-compared", "G5", "a state that differs from a quorum's is not found out"},
+    {"watch-event-dropped-at-switch", "watch", "an event is dropped at the switch to live"},
+    {"watch-event-twice", "watch", "an event is sent twice at the switch to live"},
+    {"watch-revision-split", "watch", "a revision is split over two responses"},
+    {"watch-progress-ahead", "watch", "a progress notification is ahead of its events"},
     {"session-ignored", "B5", "what a member said before it was started anew still counts"},
 };
 

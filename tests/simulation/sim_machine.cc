@@ -51,6 +51,7 @@ void SimMachine::Apply(std::span<const raft::ApplyItem> items,
   }
   const std::vector<raft::ApplyItem> turned = Turned(items);
   items = turned;
+  if (stray_->since != raft::Index{}) station_.Distrust();
   results->clear();
   // Batches of any size give the same state.
   while (!items.empty()) {
@@ -75,7 +76,8 @@ absl::StatusOr<raft::InstalledState> SimMachine::Install(uint64_t staged) {
   return installed;
 }
 
-std::optional<raft::Index> SimMachine::DoBackgroundWork() {
+std::optional<raft::Index> SimMachine::DoBackgroundWork(base::TimePoint now) {
+  station_.Turn(now);
   if (lost()) return std::nullopt;
   if (random_->Chance(0.1)) {
     const absl::StatusOr<bool> more = machine_->CompactStep(random_->Between(1, 100));

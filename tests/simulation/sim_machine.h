@@ -17,6 +17,7 @@
 #include "raft/node/ports.h"
 #include "store/kv_machine.h"
 #include "tests/simulation/checker.h"
+#include "tests/simulation/sim_watchers.h"
 
 namespace simulation {
 
@@ -35,13 +36,14 @@ class SimMachine final : public raft::StateMachine {
  public:
   // `random` decides on the pace of background work only.
   SimMachine(raft::NodeId node, std::unique_ptr<store::KvMachine> machine, base::Random* random,
-             Checker* checker, const DurableLog* disk, Stray* stray)
+             Checker* checker, const DurableLog* disk, Stray* stray, SimWatchers* watchers)
       : node_(node),
         machine_(std::move(machine)),
         random_(random),
         checker_(checker),
         disk_(disk),
-        stray_(stray) {}
+        stray_(stray),
+        station_(watchers, machine_.get()) {}
 
   void Apply(std::span<const raft::ApplyItem> items,
              std::vector<raft::ApplyResult>* results) override;
@@ -52,7 +54,7 @@ class SimMachine final : public raft::StateMachine {
   absl::StatusOr<raft::InstalledState> Install(uint64_t staged) override;
 
   // A little of what the background thread does. The index up to which it flushed, if it did.
-  std::optional<raft::Index> DoBackgroundWork();
+  std::optional<raft::Index> DoBackgroundWork(base::TimePoint now);
   void set_flush_chance(double chance) { flush_chance_ = chance; }
 
   // Who is who, as applied.
@@ -61,6 +63,9 @@ class SimMachine final : public raft::StateMachine {
     std::set<uint64_t> removed;
   };
   const Identities& identities();
+
+  // Its state is not what the log says: nobody watches it.
+  void DistrustForWatchers() { station_.Distrust(); }
 
   store::KvMachine* kv() { return machine_.get(); }
 
@@ -75,6 +80,7 @@ class SimMachine final : public raft::StateMachine {
   Checker* const checker_;
   const DurableLog* const disk_;
   Stray* const stray_;
+  SimWatchers::Station station_;
   double flush_chance_ = 0.02;
   Identities identities_;
   bool identities_known_ = false;

@@ -521,7 +521,7 @@ void SimNode::EndLogTurn() {
 
 void SimNode::ApplyTurn() {
   if (!running_->applier->RunOnce()) return;
-  if (const auto flushed = running_->machine->DoBackgroundWork()) {
+  if (const auto flushed = running_->machine->DoBackgroundWork(world_->now())) {
     Report(raft::StateFlushed{*flushed});
   }
   RunAnswers();

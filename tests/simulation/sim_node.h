@@ -61,6 +61,7 @@ class SimNode {
   struct Surroundings {
     World* world;
     Checker* checker;
+    SimWatchers* watchers;
     Timeline* timeline;
     SnapshotRoad* road;
     // Hands a message to the network.

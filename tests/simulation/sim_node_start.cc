@@ -50,13 +50,15 @@ void SimNode::LoadState(Running* running) {
     Tell("loses its state: " + std::string(damage.message()));
     if (running_) Report(raft::StateLost{});
   });
-  running->machine = std::make_unique<SimMachine>(id_, *std::move(machine), world_->random(),
-                                                  around_.checker, &durable_, &stray_);
+  running->machine =
+      std::make_unique<SimMachine>(id_, *std::move(machine), world_->random(), around_.checker,
+                                   &durable_, &stray_, around_.watchers);
   // It went astray behind what was flushed: the log makes it whole.
   if (stray_.wanted || stray_.since > running->machine->applied().index) {
     stray_ = Stray();
     damaged_ = false;
   }
+  if (stray_.since != raft::Index{}) running->machine->DistrustForWatchers();
   running->machine->set_flush_chance(settings_.flush_chance);
 }
 

@@ -130,6 +130,7 @@ class Simulation {
   World world_;
   Timeline timeline_;
   Checker checker_;
+  SimWatchers watchers_;
   base::TimePoint begin_;
   base::TimePoint end_;
   std::vector<std::unique_ptr<SimNode>> nodes_;
@@ -142,7 +143,10 @@ class Simulation {
 };
 
 Simulation::Simulation(const RunOptions& options)
-    : options_(options), world_(options.seed), timeline_(&world_, options.timeline) {
+    : options_(options),
+      world_(options.seed),
+      timeline_(&world_, options.timeline),
+      watchers_(options.seed, &checker_) {
   begin_ = world_.now();
   end_ = begin_ + options.length;
   members_ = MembersOf(options.seed);
@@ -184,6 +188,7 @@ SimNode::Surroundings Simulation::AroundNodes() {
   SimNode::Surroundings around;
   around.world = &world_;
   around.checker = &checker_;
+  around.watchers = &watchers_;
   around.timeline = &timeline_;
   around.road = road_.get();
   around.send = [this](SimNode* from, raft::NodeId to, Packet packet) {
@@ -316,6 +321,7 @@ RunResult Simulation::Run() {
   RunUntil(end_ - milliseconds(1));
   if (!Failed()) CheckLiveness();
   CheckClients();
+  if (!Failed()) watchers_.Finish(world_.now());
   if (options_.history != nullptr) WriteJson(clients_->history(), begin_, options_.history);
   if (Failed()) timeline_.Tell("VIOLATION: " + checker_.violation());
   return {checker_.violation(),

@@ -45,6 +45,8 @@ class WatchChecker {
 
   bool created() const { return created_; }
   bool cancelled() const { return cancelled_; }
+  // A piece of an answer came and its last one not yet.
+  bool in_pieces() const { return in_pieces_; }
   int64_t compact_revision() const { return compact_revision_; }
   // From where another watcher goes on.
   int64_t resume_from() const;

@@ -20,6 +20,7 @@ import (
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 )
@@ -175,7 +176,7 @@ func timed(ctx context.Context, clients int, duration time.Duration, call func(c
 
 func connect(server Server) (*clientv3.Client, error) {
 	return clientv3.New(clientv3.Config{Endpoints: []string{server.Endpoint}, DialTimeout: 5 * time.Second,
-		MaxCallRecvMsgSize: 1 << 30})
+		MaxCallRecvMsgSize: 1 << 30, Logger: zap.NewNop()})
 }
 
 func runTxn(ctx context.Context, server Server, _ Scale) ([]Figure, error) {

@@ -146,7 +146,7 @@ class ServicesTest : public testing::Test {
               &clock_),
         quota_(&state_, 1 << 20),
         space_(&gate_, &state_, &quota_),
-        kv_(&gate_, &space_, &state_, &memory_, 4),
+        kv_(&gate_, &space_, &state_, &memory_, &compactions_, 4),
         maintenance_(
             &gate_, &state_, &transfers_,
             [](const std::function<void()>& job) {
@@ -206,6 +206,7 @@ class ServicesTest : public testing::Test {
   Quota quota_;
   SpaceGate space_;
   AnswerMemory memory_{1000, 1};
+  CompactionWaiters compactions_;
   KvService kv_;
   Transfers transfers_;
   MaintenanceService maintenance_;

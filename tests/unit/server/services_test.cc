@@ -133,7 +133,7 @@ TxnRequest TxnsInside(int depth) {
 
 TEST_F(ServicesTest, ATxnMayBeAsDeepAsItsOperationsAllowAndWhatIsDecodedTwiceIsDecodable) {
   replica_.outcome = {PublishOutcome::Kind::kApplied, {absl::OkStatus(), ""}};
-  const KvService deep(&gate_, &space_, &state_, &memory_, 128);
+  const KvService deep(&gate_, &space_, &state_, &memory_, &compactions_, 128);
   rpc::Registry registry;
   deep.Register(&registry);
   const auto ask = [&](int depth) {
@@ -149,6 +149,31 @@ TEST_F(ServicesTest, ATxnMayBeAsDeepAsItsOperationsAllowAndWhatIsDecodedTwiceIsD
   EXPECT_EQ(ask(400), ErrorStatus(WireError::kTooManyOps));
   EXPECT_EQ(ask(9000).code(), absl::StatusCode::kInternal) << "not decoded at all";
   EXPECT_EQ(replica_.commands.size(), 3u);
+}
+
+TEST_F(ServicesTest, APhysicalCompactionIsAnsweredWhenItsVersionsAreDropped) {
+  replica_.outcome = {PublishOutcome::Kind::kApplied, {absl::OkStatus(), "answer"}};
+  etcdserverpb::CompactionRequest request;
+  request.set_revision(7);
+  request.set_physical(true);
+  std::vector<std::string> answers;
+  const auto ask = [&] {
+    std::get<rpc::UnaryHandler> (*registry_.Find("/etcdserverpb.KV/Compact"))(
+        call_, request.SerializeAsString(), [&](absl::Status status, std::string response) {
+          answers.push_back(status.ok() ? response : std::string(status.message()));
+        });
+  };
+  ask();
+  compactions_.Look(6, clock_.now);
+  EXPECT_TRUE(answers.empty());
+  compactions_.Look(7, clock_.now);
+  EXPECT_EQ(answers, std::vector<std::string>{"answer"});
+  ask();
+  compactions_.Look(6, clock_.now + std::chrono::hours(1));
+  ask();
+  compactions_.Stop();
+  EXPECT_EQ(answers, (std::vector<std::string>{"answer", "etcdserver: request timed out",
+                                               "etcdserver: server stopped"}));
 }
 
 TEST_F(ServicesTest, HasleaderHearsAtOnceThatThereIsNone) {
