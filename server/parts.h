@@ -72,7 +72,8 @@ class State {
   virtual std::vector<etcdserverpb::AlarmMember> alarms() const = 0;
   // Whether a member's disk is full: nothing is taken then that takes space.
   virtual bool no_space() const = 0;
-  // Bytes of all that the store holds, which the quota bounds, and of its live datums.
+  // Bytes of all that the store holds, which the quota bounds, and of what of it is
+  // in use: what is not would come back by defragmenting.
   virtual int64_t size_bytes() const = 0;
   virtual int64_t size_in_use_bytes() const = 0;
 };

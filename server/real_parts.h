@@ -76,7 +76,8 @@ class MachineState final : public State {
   bool no_space() const override { return machine_->no_space(); }
   int64_t size_bytes() const override { return static_cast<int64_t>(machine_->size_bytes()); }
   int64_t size_in_use_bytes() const override {
-    return static_cast<int64_t>(machine_->logical_bytes());
+    // What is not in use would come back by defragmenting: here that is nothing.
+    return static_cast<int64_t>(machine_->size_bytes());
   }
 
  private:
