@@ -57,6 +57,10 @@ etcdserverpb::InternalRaftRequest RequestOf(const Operation& operation) {
       range->set_key("past");
       range->set_revision(operation.past_revision);
     }
+    // Two changes of one revision, for those who watch.
+    auto* beside = txn->add_success()->mutable_request_put();
+    beside->set_key("beside/" + operation.key);
+    beside->set_value("v");
   }
   return request;
 }

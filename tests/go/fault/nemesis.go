@@ -127,8 +127,14 @@ func (n *nemesis) client(ctx context.Context, number int) {
 			return
 		}
 		client := n.recorder.Client(number, etcd, n.options.Seed+life, clientPatience)
-		for i := 0; i < 2000 && ctx.Err() == nil; i++ {
-			client.Step(ctx, keysOf(n.round.Load()))
+		// A member that does not answer so often in a row may be gone for good.
+		unanswered := 0
+		for i := 0; i < 2000 && unanswered < 5 && ctx.Err() == nil; i++ {
+			if client.Step(ctx, keysOf(n.round.Load())).Outcome == linearizability.Unknown {
+				unanswered++
+			} else {
+				unanswered = 0
+			}
 			if i%10 == 0 {
 				n.ledgerPut(ctx, client, fmt.Sprintf("ledger/%02d/%03d/%04d", number, life, i))
 			}
