@@ -130,7 +130,7 @@ func (n *nemesis) client(ctx context.Context, number int) {
 		// A member that does not answer so often in a row may be gone for good.
 		unanswered := 0
 		for i := 0; i < 2000 && unanswered < 5 && ctx.Err() == nil; i++ {
-			if client.Step(ctx, keysOf(n.round.Load())).Outcome == linearizability.Unknown {
+			if client.Step(ctx, keysOf(n.round.Load())).Outcome != linearizability.Ok {
 				unanswered++
 			} else {
 				unanswered = 0
