@@ -51,7 +51,7 @@ struct CoreOptions {
   // cluster begins the log.
   std::string bootstrap_command;
   base::Duration heartbeat_interval = std::chrono::milliseconds(100);
-  // A leader is due after one to two of these; a pre-vote is asked again after a part of one.
+  // A leader is due after one to two of these.
   base::Duration election_timeout = std::chrono::milliseconds(1000);
   // Commands in one AppendEntries, and in all that a peer has not answered.
   size_t append_bytes_max = 1 << 20;
@@ -151,7 +151,6 @@ class Core {
   // election.cc
   void ElectionTask();
   void StartPreVote();
-  base::Duration NextPreVoteIn();
   base::Duration NextTryIn();
   void StartElection(bool transfer);
   void BecomeLeader();

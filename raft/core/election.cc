@@ -2,7 +2,6 @@
 //
 // election.cc: the election task and the votes.
 
-#include <algorithm>
 #include <sstream>
 
 #include "base/canary.h"
@@ -21,7 +20,7 @@ void Core::ElectionTask() {
 void Core::StartPreVote() {
   role_ = Role::kPreCandidate;
   leader_ = kNobody;
-  leader_due_ = now_ + NextPreVoteIn();
+  leader_due_ = now_ + NextTryIn();
   votes_.clear();
   Trace("becomes pre-candidate");
   const RequestVote request{true, current_term() + 1, log_.last()};
@@ -30,13 +29,6 @@ void Core::StartPreVote() {
   }
   // Its own pre-vote promises nothing and needs no disk.
   CountVote(options_.self);
-}
-
-// A pre-vote raises no term, so it is asked again soon: those who refused it may have heard the
-// leader last a moment later than this node did, and may be the last to be due themselves.
-base::Duration Core::NextPreVoteIn() {
-  const base::Duration soon = options_.election_timeout / 8;
-  return std::min(NextTryIn(), soon + RandomUpTo(soon));
 }
 
 // When an election that was not won is tried again. After a hint (transfer.cc) soon: the others may

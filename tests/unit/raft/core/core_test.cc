@@ -113,6 +113,7 @@ TEST_F(CoreTest, AMemberThatMayNotVoteNeverStands) {
 }
 
 TEST_F(CoreTest, LeaderDueIsOneToTwoElectionTimeouts) {
+  const base::TimePoint begin = now_;
   std::set<base::TimePoint> dues;
   Core core = MakeCore({kSelf, kPeer, kOther});
   for (int i = 0; i < 50; ++i) {
@@ -120,29 +121,11 @@ TEST_F(CoreTest, LeaderDueIsOneToTwoElectionTimeouts) {
     EXPECT_GE(due - now_, std::chrono::milliseconds(1000));
     EXPECT_LE(due - now_, std::chrono::milliseconds(2000));
     dues.insert(due);
-    now_ = due - std::chrono::milliseconds(1);
-    Step(&core, From(kPeer, 1, Heartbeat{}));
-    EXPECT_EQ(core.role(), Role::kFollower);
+    PastLeaderDue(&core);
   }
   EXPECT_EQ(dues.size(), 50u);
-}
-
-// Whoever refused it heard the leader a moment later: it must not cost another election timeout.
-TEST_F(CoreTest, APreVoteThatIsRefusedIsAskedAgainSoonAndRaisesNoTerm) {
-  std::set<base::TimePoint> dues;
-  Core core = MakeCore({kSelf, kPeer, kOther});
-  PastLeaderDue(&core);
-  for (int i = 0; i < 50; ++i) {
-    EXPECT_EQ(core.role(), Role::kPreCandidate);
-    Step(&core, From(kPeer, 0, RequestVoteReply{true, Term(1), false}));
-    const base::TimePoint due = core.next_due();
-    EXPECT_GE(due - now_, std::chrono::milliseconds(125));
-    EXPECT_LE(due - now_, std::chrono::milliseconds(250));
-    dues.insert(due);
-    EXPECT_EQ(PastLeaderDue(&core).send_now.size(), 2u);
-  }
-  EXPECT_EQ(dues.size(), 50u);
-  EXPECT_EQ(core.current_term(), Term(0));
+  EXPECT_GT(now_, begin);
+  EXPECT_EQ(core.current_term(), Term(0));  // pre-votes raise no term
 }
 
 TEST_F(CoreTest, AVoteLeavesOnlyAfterTheDisk) {
