@@ -84,7 +84,10 @@ class SendStream::Impl final : public grpc::ClientBidiReactor<grpc::ByteBuffer, 
   bool Send(std::string bytes) {
     {
       std::lock_guard lock(mutex_);
-      if (!connected_ || queued_bytes_ + bytes.size() > options_.queue_bytes_max) return false;
+      // One alone always goes: who sends it again and again would never get it across.
+      const bool full =
+          queued_bytes_ > 0 && queued_bytes_ + bytes.size() > options_.queue_bytes_max;
+      if (!connected_ || full) return false;
       queued_bytes_ += bytes.size();
       queue_.push_back(std::move(bytes));
     }

@@ -2,18 +2,12 @@
 
 #include "rpc/grpc_server.h"
 
-#include <netdb.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <mutex>
 #include <utility>
 
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "glog/logging.h"
 #include "grpc/support/log.h"
@@ -21,6 +15,7 @@
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
 #include "grpcpp/server_builder.h"
+#include "rpc/acceptor.h"
 #include "rpc/grpc_calls.h"
 
 namespace rpc {
@@ -34,49 +29,6 @@ void SendGrpcLogToGlog() {
       VLOG(1) << "grpc " << line->file << ":" << line->line << " " << line->message;
     });
   });
-}
-
-// grpc++ says "no" and no more, so the reason is found by trying first.
-absl::Status CheckBindable(const std::string& address) {
-  const size_t colon = address.rfind(':');
-  if (colon == std::string::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("listen address ", address, " is not host:port"));
-  }
-  uint32_t port = 0;
-  // getaddrinfo would take 99999 for 34463.
-  if (!absl::SimpleAtoi(address.substr(colon + 1), &port) || port > 65535) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("listen address ", address, " has no port between 0 and 65535"));
-  }
-  std::string host = address.substr(0, colon);
-  if (host.size() >= 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
-  addrinfo wanted = {};
-  wanted.ai_socktype = SOCK_STREAM;
-  wanted.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const int failure = getaddrinfo(host.empty() ? nullptr : host.c_str(),
-                                  address.substr(colon + 1).c_str(), &wanted, &found);
-  if (failure != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("listen address ", address, " is not one: ", gai_strerror(failure)));
-  }
-  int reason = 0;
-  const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) {
-    reason = errno;
-  } else {
-    // Without it, a server that has just ended would still seem to be there (TIME_WAIT).
-    const int yes = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-    if (bind(fd, found->ai_addr, found->ai_addrlen) != 0) reason = errno;
-    // Two sockets with SO_REUSEADDR may be bound to one port; only one may listen.
-    if (reason == 0 && listen(fd, 1) != 0) reason = errno;
-    close(fd);
-  }
-  freeaddrinfo(found);
-  if (reason == 0) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("cannot listen on ", address, ": ", strerror(reason)));
 }
 
 class GenericService final : public grpc::CallbackGenericService {
@@ -94,6 +46,14 @@ class GenericService final : public grpc::CallbackGenericService {
   const base::Clock* const clock_;
 };
 
+int DescriptorsMax(int percent) {
+  // More would cost more memory than a member has.
+  constexpr rlim_t kMost = 1 << 17;
+  rlimit limit = {};
+  PCHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  return static_cast<int>(std::min(limit.rlim_cur, kMost)) * percent / 100;
+}
+
 int Milliseconds(base::Duration duration) {
   return static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
 }
@@ -104,15 +64,21 @@ class GrpcServerImpl final : public GrpcServer {
   ~GrpcServerImpl() override { Stop(base::Duration::zero()); }
 
   absl::Status Listen(const GrpcServerOptions& options) {
-    for (const std::string& address : options.addresses) RETURN_IF_ERROR(CheckBindable(address));
-    grpc::ServerBuilder builder;
+    auto acceptor = std::make_unique<Acceptor>(
+        AcceptorOptions{.descriptors_max = DescriptorsMax(options.descriptors_percent),
+                        .unacknowledged_max = options.keepalive_timeout});
     ports_.assign(options.addresses.size(), 0);
     for (size_t i = 0; i < options.addresses.size(); ++i) {
-      builder.AddListeningPort(options.addresses[i], grpc::InsecureServerCredentials(), &ports_[i]);
+      RETURN_IF_ERROR(acceptor->Listen(options.addresses[i], &ports_[i]));
     }
+    grpc::ServerBuilder builder;
+    connections_ = builder.experimental().AddExternalConnectionAcceptor(
+        grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+        grpc::InsecureServerCredentials());
     builder.SetMaxReceiveMessageSize(static_cast<int>(options.receive_bytes_max));
     builder.SetMaxSendMessageSize(-1);
-    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                               Milliseconds(options.handshake_timeout));
     builder.AddChannelArgument(
         GRPC_ARG_MAX_CONCURRENT_STREAMS,
         static_cast<int>(std::min<uint32_t>(options.concurrent_streams_max, INT32_MAX)));
@@ -129,8 +95,15 @@ class GrpcServerImpl final : public GrpcServer {
     builder.RegisterCallbackGenericService(&service_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) {
-      return absl::UnavailableError("gRPC could not listen; --v=1 shows its own log");
+      return absl::UnavailableError("gRPC could not start; --v=1 shows its own log");
     }
+    acceptor_ = std::move(acceptor);
+    acceptor_->Start([this](int listener, int fd) {
+      grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+      connection.listener_fd = listener;
+      connection.fd = fd;
+      connections_->HandleNewConnection(&connection);
+    });
     return absl::OkStatus();
   }
 
@@ -138,6 +111,8 @@ class GrpcServerImpl final : public GrpcServer {
 
   void Stop(base::Duration grace) override {
     if (server_ == nullptr) return;
+    // First: what is handed to a server that has ended is never closed.
+    acceptor_->Stop();
     server_->Shutdown(std::chrono::system_clock::now() + grace);
     server_->Wait();
     server_ = nullptr;
@@ -146,7 +121,9 @@ class GrpcServerImpl final : public GrpcServer {
  private:
   GenericService service_;
   std::vector<int> ports_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Acceptor> acceptor_;
 };
 
 }  // namespace

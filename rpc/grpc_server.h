@@ -32,6 +32,11 @@ struct GrpcServerOptions {
   // A silent connection is pinged after `keepalive_time` and closed `keepalive_timeout` later.
   base::Duration keepalive_time = std::chrono::hours(2);
   base::Duration keepalive_timeout = std::chrono::seconds(20);
+  // A connection that has not begun to speak HTTP/2 by then is closed.
+  base::Duration handshake_timeout = std::chrono::seconds(20);
+  // A connection is closed at once when so many per cent of the descriptors that the process may
+  // have are open: the rest is for others, and for the log, without which the process cannot go on.
+  int descriptors_percent = 50;
   // What grpc++ may hold for reading and writing, all connections together.
   size_t memory_bytes_max = size_t{1} << 30;
 };

@@ -20,8 +20,11 @@ namespace {
 
 // What gRPC adds to a request, and some air, as etcd has it.
 constexpr size_t kRequestOverheadBytes = 512 << 10;
-// An AppendEntries message may hold several of the largest requests.
-constexpr size_t kPeerMessageBytesMax = size_t{1} << 30;
+// A message between members holds frames of a MiB together, or one that is larger: an entry, or
+// what was forwarded at once, which NodeOptions::inbox_bytes_max bounds.
+constexpr size_t kPeerMessageBytesMax = size_t{72} << 20;
+// Calls of one connection: more of what is asked of a leader waits at who asks.
+constexpr uint32_t kPeerStreamsMax = 256;
 // How long calls that are under way may go on at the end.
 constexpr base::Duration kStopGrace = std::chrono::seconds(1);
 // Hashes of the whole store at a time, and how many of them may wait; snapshots, likewise.
@@ -299,10 +302,13 @@ absl::Status App::Listen() {
   rpc::GrpcServerOptions options;
   options.addresses = Addresses(config_.listen_peer_urls);
   options.receive_bytes_max = kPeerMessageBytesMax;
+  options.concurrent_streams_max = kPeerStreamsMax;
   options.memory_bytes_max = config_.rpc_memory_bytes;
   // Members ping each other while nothing else is said: that is how a cut is noticed.
   options.ping_interval_min = std::chrono::milliseconds(100);
   options.pings_without_calls = true;
+  // Clients, however many, do not keep members out.
+  options.descriptors_percent = 75;
   options.keepalive_time = std::chrono::seconds(2);
   options.keepalive_timeout = std::chrono::seconds(3);
   ASSIGN_OR_RETURN(peer_server_, rpc::GrpcServer::Start(options, &peer_registry_, &clock_));

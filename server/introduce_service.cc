@@ -2,7 +2,6 @@
 
 #include "server/introduce_service.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -38,20 +37,13 @@ IntroduceService::Response IntroduceService::Base() const {
 }
 
 // A member that has heard nothing since the founding does not know whether the others have begun
-// without it. With whom it founded it knows: another directory in that place is not to found again.
+// without it.
 IntroduceService::Response IntroduceService::Found(const Request& request) const {
   Response response = Base();
-  for (const Member& founder : options_.founders) {
-    if (founder.data_dir_uuid.empty() || founder.data_dir_uuid == request.data_dir_uuid()) continue;
-    for (const std::string& url : request.peer_urls()) {
-      if (std::count(founder.peer_urls.begin(), founder.peer_urls.end(), url) == 0) continue;
-      response.set_outcome(Response::REFUSED);
-      response.set_why(absl::StrCat(
-          "this cluster was founded with ", founder.name,
-          " in another data directory, and may live: it is taken in again once a quorum of the "
-          "others answers"));
-    }
-  }
+  const std::string why = WhyNotFoundWith(options_.founders, request);
+  if (why.empty()) return response;
+  response.set_outcome(Response::REFUSED);
+  response.set_why(why);
   return response;
 }
 

@@ -39,6 +39,13 @@ LeaderDecision Refuse(std::string why) {
   return decision;
 }
 
+bool HasUrlOf(const Member& member, const IntroduceRequest& request) {
+  return std::any_of(request.peer_urls().begin(), request.peer_urls().end(),
+                     [&member](const std::string& url) {
+                       return std::count(member.peer_urls.begin(), member.peer_urls.end(), url) > 0;
+                     });
+}
+
 // More than half of the voters besides `id` are connected.
 bool OthersHealthy(const LeaderView& view, uint64_t id) {
   size_t others = 0;
@@ -112,6 +119,18 @@ StartDecision DecideStart(bool may_found, const InitialCluster& initial,
     decision.kind = StartDecision::Kind::kFound;
   }
   return decision;
+}
+
+std::string WhyNotFoundWith(const std::vector<Member>& founders, const IntroduceRequest& request) {
+  for (const Member& founder : founders) {
+    if (!HasUrlOf(founder, request)) continue;
+    if (founder.data_dir_uuid == request.data_dir_uuid()) return "";
+    return absl::StrCat("this cluster was founded ",
+                        founder.data_dir_uuid.empty() ? "without " : "with ", founder.name,
+                        founder.data_dir_uuid.empty() ? "" : " in another data directory",
+                        ", and may live: it is taken in once a quorum of the others answers");
+  }
+  return "";
 }
 
 LeaderDecision DecideIntroduction(const LeaderView& view, const IntroduceRequest& request) {

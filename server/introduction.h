@@ -58,6 +58,12 @@ struct LeaderView {
   std::function<bool(uint64_t id)> connected;
 };
 
+// Why a member that has founded with `founders` (a directory that is not known is empty) does not
+// count as one that founds with who asks; empty if it does. Who asks may have been a quorum with
+// one of them, unheard here, before it lost its directory.
+std::string WhyNotFoundWith(const std::vector<Member>& founders,
+                            const datum::peer::IntroduceRequest& request);
+
 LeaderDecision DecideIntroduction(const LeaderView& view,
                                   const datum::peer::IntroduceRequest& request);
 

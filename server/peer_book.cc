@@ -10,6 +10,10 @@
 namespace server {
 namespace {
 
+// To so many that are not known as members it is answered: a member that has missed changes has to
+// answer those that it does not know yet, but anybody can give himself a number.
+constexpr size_t kStrangersMax = 64;
+
 PeerPlace AddressOf(const datum::membership::Member& member) {
   return {member.name(), {member.peer_urls().begin(), member.peer_urls().end()}};
 }
@@ -68,6 +72,7 @@ bool PeerBook::Learn(uint64_t id, const PeerPlace& address) {
   if (id == self_ || known_.count(id) > 0 || removed_.count(id) > 0) return false;
   const auto found = strangers_.find(id);
   if (found != strangers_.end() && found->second.peer_urls == address.peer_urls) return false;
+  if (found == strangers_.end() && strangers_.size() >= kStrangersMax) return false;
   strangers_[id] = address;
   return true;
 }

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -152,6 +153,45 @@ TEST_F(GrpcServerTest, SurvivesGarbageOnItsPort) {
   close(fd);
 }
 
+// grpc++'s own listener never accepts again once accept() has failed (EMFILE).
+TEST_F(GrpcServerTest, AFloodOfConnectionsIsShedAndLeavesDescriptorsToOthers) {
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = before;
+  few.rlim_cur = 1000;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  StartServer();
+  EXPECT_EQ(Ask("/t.T/Echo", "before").bytes, "before");
+  sockaddr_in place = {};
+  place.sin_family = AF_INET;
+  place.sin_port = htons(static_cast<uint16_t>(server_->ports()[0]));
+  place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  std::vector<int> flood;
+  int closed = 0;
+  // Both ends are in this process: the limit of a half is reached with a quarter.
+  while (flood.size() < 600 && closed < 20) {
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    ASSERT_GE(fd, 0);
+    flood.push_back(fd);
+    ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&place), sizeof(place)), 0);
+    if (fd < 400) continue;
+    // A server greets with its settings only who is let in.
+    char byte;
+    if (recv(fd, &byte, 1, 0) <= 0) ++closed;
+  }
+  EXPECT_EQ(closed, 20);
+  EXPECT_LT(flood.back(), 700) << "descriptors are left";
+  EXPECT_EQ(Ask("/t.T/Echo", "amid").bytes, "amid") << "who is connected is served";
+  for (int fd : flood) close(fd);
+  stub_ = nullptr;
+  for (bool served = false; !served;) {
+    stub_ = std::make_unique<grpc::GenericStub>(
+        grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
+    served = Ask("/t.T/Echo", "after").bytes == "after";
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 TEST_F(GrpcServerTest, SaysWhichAddressIsInUseOrBad) {
   StartServer();
   GrpcServerOptions options;
@@ -257,6 +297,28 @@ TEST_F(GrpcServerTest, SendStreamCarriesFramesInOrderAndIsTheSenderItSaysItIs) {
   for (size_t i = 0; i < kFrames; ++i) ASSERT_TRUE(sender.Send(std::to_string(i)));
   all.get_future().wait();
   for (size_t i = 0; i < kFrames; ++i) EXPECT_EQ(frames[i], std::to_string(i));
+}
+
+// Else an entry of that size would be sent again and again, and never be committed.
+TEST_F(GrpcServerTest, SendStreamTakesOneThatIsLargerThanItsQueue) {
+  std::vector<std::string> frames;
+  std::promise<void> all;
+  registry_.AddStream("/t.T/Peer", [&](std::shared_ptr<Stream> stream) {
+    return std::make_unique<FrameCollector>(stream, &frames, &all, 1);
+  });
+  StartServer();
+  std::promise<void> up;
+  SendStreamOptions options;
+  options.address = address_;
+  options.method = "/t.T/Peer";
+  options.queue_bytes_max = 100;
+  SendStream sender(options, [&](bool connected, const std::string&) {
+    if (connected) up.set_value();
+  });
+  up.get_future().wait();
+  ASSERT_TRUE(sender.Send(std::string(101, 'x')));
+  all.get_future().wait();
+  EXPECT_EQ(frames[0].size(), 101u);
 }
 
 TEST_F(GrpcServerTest, SendStreamTellsWhyAPeerRefusesAndDropsMeanwhile) {

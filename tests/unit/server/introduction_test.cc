@@ -56,6 +56,26 @@ TEST(IntroductionTest, BesideALivingClusterNoneIsFounded) {
             StartKind::kJoin);
 }
 
+// a founded with b. c asks: it may have founded with b, and have lost its directory since, while a
+// heard nothing of the two. A cluster of a and the new c would stand beside the one of b and c.
+TEST(IntroductionTest, WhoHasFoundedFoundsWithNobodyElse) {
+  const std::vector<Member> founders = {
+      {.id = 1, .name = "a", .peer_urls = {"http://h:1"}, .data_dir_uuid = "uuid1"},
+      {.id = 2, .name = "b", .peer_urls = {"http://h:2"}, .data_dir_uuid = "uuid2"},
+      {.id = 3, .name = "c", .peer_urls = {"http://h:3"}}};
+  IntroduceRequest request;
+  request.add_peer_urls("http://h:2");
+  request.set_data_dir_uuid("uuid2");
+  EXPECT_EQ(WhyNotFoundWith(founders, request), "");
+  request.set_data_dir_uuid("new");
+  EXPECT_NE(WhyNotFoundWith(founders, request).find("with b in another"), std::string::npos);
+  request.set_peer_urls(0, "http://h:3");
+  EXPECT_NE(WhyNotFoundWith(founders, request).find("without c"), std::string::npos);
+  IntroduceResponse refused = Founding(2);
+  refused.set_outcome(IntroduceResponse::REFUSED);
+  EXPECT_EQ(DecideStart(true, kInitial, {refused}).kind, StartKind::kWait);
+}
+
 class LeaderTest : public testing::Test {
  protected:
   LeaderTest() {

@@ -108,6 +108,13 @@ TEST(PeerBookTest, AStrangerIsReachedWhereItSays) {
   EXPECT_EQ(book.Peers().at(4).peer_urls[0], "http://h:4");
 }
 
+TEST(PeerBookTest, StrangersAreFewHoweverManyNamesTheyGiveThemselves) {
+  PeerBook book(1, {});
+  for (uint64_t id = 100; id < 10'000; ++id) book.Learn(id, {"", {"http://h:1"}});
+  EXPECT_EQ(IdsIn(book).size(), 64u);
+  EXPECT_TRUE(book.Learn(100, {"", {"http://h:2"}})) << "one of them may move";
+}
+
 TEST(PeerBookTest, NewUrlsCountFromTheirEntryOn) {
   PeerBook book(1, {});
   const Membership now = Of(1, {1, 2});
