@@ -22,6 +22,11 @@ bool AnswerMemory::Claim::Grow(uint64_t bytes) {
   return true;
 }
 
+void AnswerMemory::Claim::Shrink(uint64_t bytes) {
+  if (bytes < bytes_) memory_->GiveBack(bytes_ - bytes);
+  bytes_ = std::min(bytes_, bytes);
+}
+
 void AnswerMemory::GiveBack(uint64_t bytes) {
   if (bytes == 0) return;
   std::vector<Retry> retries;

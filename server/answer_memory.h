@@ -41,6 +41,8 @@ class AnswerMemory {
 
     // To so many bytes. False if it has none yet and the memory is full.
     bool Grow(uint64_t bytes);
+    // Gives back all beyond so many bytes.
+    void Shrink(uint64_t bytes);
 
    private:
     AnswerMemory* const memory_;

@@ -144,7 +144,7 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
       backup_threads_(kBackupsMax, kBackupsMax),
       kv_(&gate_, &space_gate_, &state_, &answer_memory_, &compactions_,
           static_cast<int>(config.max_txn_ops)),
-      range_streams_(&gate_, &state_, config.max_request_bytes),
+      range_streams_(&gate_, &state_, &answer_memory_, config.max_request_bytes),
       watches_(&gate_, &watch_hub_),
       maintenance_(
           &gate_, &state_, &transfers_,

@@ -55,7 +55,8 @@ struct Config {
   uint64_t watch_memory_bytes = 256 << 20;
   base::Duration watch_progress_notify_interval = std::chrono::minutes(10);
 
-  // What large answers to Range may take together until they have left.
+  // What large answers to Range and Txn, and chunks of RangeStream, may take together until they
+  // have left.
   uint64_t answer_memory_bytes = 128 << 20;
 
   uint64_t log_reserve_bytes = 256 << 20;

@@ -22,6 +22,7 @@ using etcdserverpb::RangeResponse;
 constexpr size_t kUnreadBytesMax = 1 << 20;
 // Values of one leader that are read back at most; who missed more is told the newest ones.
 constexpr size_t kReadBackMax = 1000;
+constexpr size_t kReadBackBytesMax = 4 << 20;
 
 }  // namespace
 
@@ -135,7 +136,8 @@ class ElectionObserver::Observation final : public std::enable_shared_from_this<
   void Tell(const RangeResponse& first) {
     std::vector<mvccpb::KeyValue> values = {first.kvs(0)};
     const bool known = values[0].create_revision() == told_.create_revision();
-    while (known && values.size() < kReadBackMax) {
+    size_t bytes = values[0].ByteSizeLong();
+    while (known && values.size() < kReadBackMax && bytes < kReadBackBytesMax) {
       RangeRequest before;
       before.set_key(values[0].key());
       before.set_revision(values.back().mod_revision() - 1);
@@ -144,6 +146,7 @@ class ElectionObserver::Observation final : public std::enable_shared_from_this<
       if (!turns_->state().Range(before, 0, &found).ok() || found.kvs_size() == 0) break;
       if (found.kvs(0).mod_revision() <= told_.mod_revision()) break;
       values.push_back(found.kvs(0));
+      bytes += values.back().ByteSizeLong();
     }
     told_ = values[0];
     told_.clear_value();

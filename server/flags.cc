@@ -192,8 +192,8 @@ std::vector<Flag> LimitFlags() {
        "The same of all watch streams together; beyond it each may have 65536.", Effect::kServed,
        SetNumber(&Config::watch_memory_bytes)},
       {"answer-memory-bytes", kGroup, "bytes", "134217728",
-       "What large answers to Range may take together until clients have read them; others wait, "
-       "then are refused.",
+       "What large answers to Range and Txn, and chunks of RangeStream, may take together until "
+       "clients have read them; others wait, then are refused.",
        Effect::kServed, SetNumber(&Config::answer_memory_bytes)},
       {"log-reserve-bytes", kGroup, "bytes", "268435456",
        "What is kept of the Raft log for members that lag; behind it they get the whole state.",

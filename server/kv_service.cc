@@ -60,16 +60,41 @@ void KvService::AnswerRange(std::shared_ptr<const etcdserverpb::RangeRequest> re
       *request, gate_->Term(), [&](uint64_t bytes) { return claim->Grow(bytes); }, &pieces);
   if (!encoded.ok()) return done(FromStore(encoded.status()), "");
   if (*encoded) return done(absl::OkStatus(), rpc::Answer(std::move(pieces), claim));
-  // What is newest then is no older: a read that was linearizable stays so.
-  memory_->Wait(
-      deadline, [this, request = std::move(request), deadline, done = std::move(done)](bool room) {
-        if (gate_->stopping()) return done(ErrorStatus(WireError::kStopped), "");
-        if (!room) return done(ErrorStatus(WireError::kAnswerMemoryFull), "");
-        gate_->replica().LocalRead([this, request, deadline, done](raft::ReadOutcome outcome) {
-          if (outcome != raft::ReadOutcome::kReady) return done(FromRead(outcome), "");
-          AnswerRange(request, deadline, done);
-        });
-      });
+  WaitForMemory(deadline, done,
+                [this, request, deadline, done] { AnswerRange(request, deadline, done); });
+}
+
+void KvService::AnswerTxn(std::shared_ptr<const etcdserverpb::TxnRequest> request,
+                          base::TimePoint deadline, rpc::UnaryDone done) const {
+  etcdserverpb::TxnResponse response;
+  const absl::Status read = state_->ReadTxn(*request, gate_->Term(), &response);
+  const size_t bytes = response.ByteSizeLong();
+  if (!read.ok() || bytes <= store::kSmallAnswerBytes) {
+    return rpc::Reply(done, FromStore(read), response);
+  }
+  const std::shared_ptr<AnswerMemory::Claim> claim = memory_->NewClaim();
+  if (claim->Grow(bytes)) {
+    return rpc::Reply(
+        [&](absl::Status status, rpc::Answer answer) {
+          done(std::move(status), rpc::Answer(answer.TakePieces(), claim));
+        },
+        absl::OkStatus(), response);
+  }
+  WaitForMemory(deadline, done,
+                [this, request, deadline, done] { AnswerTxn(request, deadline, done); });
+}
+
+// What is newest then is no older: a read that was linearizable stays so.
+void KvService::WaitForMemory(base::TimePoint deadline, rpc::UnaryDone done,
+                              std::function<void()> answer) const {
+  memory_->Wait(deadline, [this, done = std::move(done), answer = std::move(answer)](bool room) {
+    if (gate_->stopping()) return done(ErrorStatus(WireError::kStopped), "");
+    if (!room) return done(ErrorStatus(WireError::kAnswerMemoryFull), "");
+    gate_->replica().LocalRead([done, answer](raft::ReadOutcome outcome) {
+      if (outcome != raft::ReadOutcome::kReady) return done(FromRead(outcome), "");
+      answer();
+    });
+  });
 }
 
 void KvService::Put(const rpc::Call& call, etcdserverpb::PutRequest request,
@@ -102,12 +127,12 @@ void KvService::Txn(const rpc::Call& call, etcdserverpb::TxnRequest request,
     return gate_->Publish(call, command, std::move(done));
   }
   const bool serializable = IsSerializable(request);
+  auto shared = std::make_shared<const etcdserverpb::TxnRequest>(std::move(request));
   gate_->Read(call, serializable,
-              [this, request = std::move(request), done = std::move(done)](absl::Status ready) {
+              [this, shared = std::move(shared), deadline = gate_->DeadlineOf(call),
+               done = std::move(done)](const absl::Status& ready) {
                 if (!ready.ok()) return done(ready, "");
-                etcdserverpb::TxnResponse response;
-                const absl::Status status = state_->ReadTxn(request, gate_->Term(), &response);
-                rpc::Reply(done, FromStore(status), response);
+                AnswerTxn(shared, deadline, done);
               });
 }
 

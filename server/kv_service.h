@@ -39,6 +39,12 @@ class KvService {
   void DeleteRange(const rpc::Call& call, etcdserverpb::DeleteRangeRequest request,
                    rpc::UnaryDone done) const;
   void Txn(const rpc::Call& call, etcdserverpb::TxnRequest request, rpc::UnaryDone done) const;
+  // As AnswerRange.
+  void AnswerTxn(std::shared_ptr<const etcdserverpb::TxnRequest> request, base::TimePoint deadline,
+                 rpc::UnaryDone done) const;
+  // Calls `answer` on a read thread once there may be memory, or ends the call.
+  void WaitForMemory(base::TimePoint deadline, rpc::UnaryDone done,
+                     std::function<void()> answer) const;
   void Compact(const rpc::Call& call, etcdserverpb::CompactionRequest request,
                rpc::UnaryDone done) const;
 

@@ -31,8 +31,8 @@ class Quota {
 
   // So much below it that the alarm would not come back with the next write.
   bool HasRoomAgain() const { return Size() <= bytes_max_ - bytes_max_ / 10; }
+  // Once it is, it stays so: that the alarm is not raised may mean that it is on its way.
   bool alarm_is_ours() const { return alarm_is_ours_.load(); }
-  void AlarmCleared() { alarm_is_ours_.store(false); }
 
   uint64_t bytes_max() const { return bytes_max_; }
 

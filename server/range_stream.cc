@@ -26,6 +26,8 @@ struct RangeStreamService::Progress {
 
   const std::shared_ptr<rpc::Stream> stream;
   std::unique_ptr<store::RangePages> pages;
+  // What the chunk under way takes.
+  std::shared_ptr<AnswerMemory::Claim> claim;
   int64_t keys = kFirstKeys;
   // A chunk was written, and more are to come: whoever takes this goes on with the stream, alone.
   std::atomic<bool> on_its_way{false};
@@ -51,7 +53,7 @@ class RangeStreamService::Session final : public rpc::StreamHandler {
                            request = *std::move(request)](const absl::Status& ready) {
                             if (!ready.ok()) return progress->stream->Finish(ready);
                             if (request.sort_target() != etcdserverpb::RangeRequest::KEY) {
-                              return service->SendSorted(request, progress->stream.get());
+                              return service->SendSorted(request, progress);
                             }
                             auto pages = service->state_->OpenPages(request);
                             if (!pages.ok())
@@ -65,6 +67,7 @@ class RangeStreamService::Session final : public rpc::StreamHandler {
   }
   void OnDrained() override {
     if (!progress_->on_its_way.exchange(false)) return;
+    progress_->claim.reset();
     service_->gate_->replica().LocalRead(
         [service = service_, progress = progress_](raft::ReadOutcome outcome) {
           if (outcome != raft::ReadOutcome::kReady)
@@ -80,13 +83,21 @@ class RangeStreamService::Session final : public rpc::StreamHandler {
       progress->pages.reset();
       return progress->stream->Finish(ErrorStatus(WireError::kStopped));
     }
+    const uint64_t bytes_max = service->chunk_bytes_max_;
+    // Before it is read: what was read cannot be read again.
+    auto claim = service->memory_->NewClaim();
+    if (!claim->Grow(bytes_max)) {
+      return service->WaitForRoom(progress, [service, progress] { SendChunk(service, progress); });
+    }
     etcdserverpb::RangeStreamResponse response;
     etcdserverpb::RangeResponse* const page = response.mutable_range_response();
-    const uint64_t bytes_max = service->chunk_bytes_max_;
     const auto more =
         service->state_->NextPage(progress->pages.get(), progress->keys, bytes_max, page);
     if (!more.ok()) return progress->stream->Finish(FromStore(more.status()));
     const uint64_t bytes = page->ByteSizeLong();
+    claim->Grow(bytes);
+    claim->Shrink(bytes);
+    progress->claim = std::move(claim);
     progress->keys = bytes > bytes_max / 2 ? std::max(progress->keys / 2, kFirstKeys)
                                            : std::min(progress->keys * 2, kKeysMax);
     if (!*more) {
@@ -106,12 +117,32 @@ class RangeStreamService::Session final : public rpc::StreamHandler {
   bool started_ = false;
 };
 
+void RangeStreamService::WaitForRoom(const std::shared_ptr<Progress>& progress,
+                                     std::function<void()> go_on) const {
+  const base::TimePoint until = gate_->Now() + gate_->options().request_timeout;
+  memory_->Wait(until, [this, progress, go_on = std::move(go_on)](bool room) {
+    if (gate_->stopping()) return progress->stream->Finish(ErrorStatus(WireError::kStopped));
+    if (!room) return progress->stream->Finish(ErrorStatus(WireError::kAnswerMemoryFull));
+    gate_->replica().LocalRead([progress, go_on](raft::ReadOutcome outcome) {
+      if (outcome != raft::ReadOutcome::kReady) return progress->stream->Finish(FromRead(outcome));
+      go_on();
+    });
+  });
+}
+
 void RangeStreamService::SendSorted(const etcdserverpb::RangeRequest& request,
-                                    rpc::Stream* stream) const {
+                                    const std::shared_ptr<Progress>& progress) const {
+  rpc::Stream* const stream = progress->stream.get();
+  auto claim = memory_->NewClaim();
+  if (!claim->Grow(store::kSmallAnswerBytes)) {
+    return WaitForRoom(progress, [this, request, progress] { SendSorted(request, progress); });
+  }
   etcdserverpb::RangeStreamResponse response;
   const absl::Status read =
       state_->Range(request, gate_->Term(), response.mutable_range_response());
   if (!read.ok()) return stream->Finish(FromStore(read));
+  claim->Grow(response.ByteSizeLong());
+  progress->claim = std::move(claim);
   stream->Write(response.SerializeAsString());
   stream->Finish(absl::OkStatus());
 }

@@ -10,12 +10,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
 
 #include "base/time.h"
 #include "rpc/handler.h"
+#include "server/answer_memory.h"
 #include "server/gate.h"
 #include "server/parts.h"
 
@@ -24,8 +26,9 @@ namespace server {
 class RangeStreamService {
  public:
   // All must outlive the registry's transport.
-  RangeStreamService(const Gate* gate, const State* state, uint64_t chunk_bytes_max)
-      : gate_(gate), state_(state), chunk_bytes_max_(chunk_bytes_max) {}
+  RangeStreamService(const Gate* gate, const State* state, AnswerMemory* memory,
+                     uint64_t chunk_bytes_max)
+      : gate_(gate), state_(state), memory_(memory), chunk_bytes_max_(chunk_bytes_max) {}
 
   void Register(rpc::Registry* registry);
 
@@ -38,10 +41,14 @@ class RangeStreamService {
 
   // Of another target than the key, and no order: which etcd takes, though what it streams then
   // is not in order and may lack keys. Here it is what Range answers, in one piece.
-  void SendSorted(const etcdserverpb::RangeRequest& request, rpc::Stream* stream) const;
+  void SendSorted(const etcdserverpb::RangeRequest& request,
+                  const std::shared_ptr<Progress>& progress) const;
+  // Calls `go_on` on a read thread once there may be room, or ends the stream.
+  void WaitForRoom(const std::shared_ptr<Progress>& progress, std::function<void()> go_on) const;
 
   const Gate* const gate_;
   const State* const state_;
+  AnswerMemory* const memory_;
   const uint64_t chunk_bytes_max_;
   std::mutex mutex_;
   // Some may have ended. Guarded by mutex_.

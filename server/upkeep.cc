@@ -37,11 +37,12 @@ Upkeep::Upkeep(const Config& config, Storage* storage, raft::Node* node, const S
 base::Duration Upkeep::Once(base::TimePoint now) {
   const absl::Status spare = storage_->log->PrepareSegment();
   LOG_IF(WARNING, !spare.ok()) << "no log segment could be made ahead: " << spare;
+  // Those who wait while the state is lost wait no longer than they said.
+  compactions_->Look(storage_->machine->dropped_to(), now);
   // A lost state has nothing to be kept up.
   if (storage_->machine->lost()) return kPause;
   const auto more = storage_->machine->CompactStep(kCompactStepRecords);
   LOG_IF(ERROR, !more.ok()) << "compaction in the background: " << more.status();
-  compactions_->Look(storage_->machine->dropped_to(), now);
   storage_->machine->FlushIfDue(now);
   if (now >= look_due_) {
     look_due_ = now + kLookInterval;
@@ -83,7 +84,7 @@ void Upkeep::WatchSpace(base::TimePoint now) {
     PublishAlarm(false, now);
   } else if (!space_.low() && !raised) {
     space_.AlarmCleared();
-    quota_->AlarmCleared();
+    room_since_.reset();
   }
 }
 

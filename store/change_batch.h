@@ -66,8 +66,8 @@ class ChangeReader {
 
   // The changes from revision `from` on and up to `through`, whole revisions, until they take
   // `bytes_max`; one revision at least.
-  // Requires: `through` is not above revision().
-  // Errors: kCompacted if `from` is below the compact revision; as the engine's reads.
+  // Errors: kCompacted if `from` is below the compact revision; Unavailable if `through` is above
+  //         revision(), which may go back (ChangeObserver::OnInstall); as the engine's reads.
   virtual absl::StatusOr<ChangeBatch> ReadChanges(int64_t from, int64_t through,
                                                   size_t bytes_max) const = 0;
 

@@ -336,7 +336,9 @@ absl::StatusOr<ChangeBatch> KvMachine::ReadChanges(int64_t from, int64_t through
                                                    size_t bytes_max) const {
   RETURN_IF_ERROR(CheckNotLost());
   const std::shared_ptr<const View> view = this->view();
-  CHECK_LE(through, view->numbers.revision);
+  if (through > view->numbers.revision) {
+    return absl::UnavailableError("datum: this member's state was lost; watch another's");
+  }
   if (from < view->numbers.compact_revision) return ErrorStatus(Error::kCompacted);
   ChangeBatch batch(from - 1);
   batch.set_through(through);

@@ -23,14 +23,22 @@ absl::Status WatchCatchup::Step(int64_t live_revision) {
   const int64_t through = batch->through();
   CHECK_GE(through, from);
   served_through_ = through;
-  const absl::Status sent =
-      fanout_->Distribute({&*batch, 1}, [&](Watcher* watcher, int64_t revision) {
+  std::vector<Watcher*> left;
+  const absl::Status sent = fanout_->Distribute(
+      {&*batch, 1},
+      [&](Watcher* watcher, int64_t revision) {
         // Those on full streams do not wait here, and stay where they are.
         return !watcher->synced && !watcher->stream->full && watcher->next_revision >= from &&
                watcher->next_revision <= revision;
+      },
+      [&](Watcher* watcher, int64_t revision) {
+        Remove(watcher);
+        watcher->next_revision = revision;
+        left.push_back(watcher);
       });
   RETURN_IF_ERROR(sent);
   MoveOn(from, through, live_revision);
+  for (Watcher* watcher : left) Add(watcher);
   return absl::OkStatus();
 }
 

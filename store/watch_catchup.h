@@ -40,7 +40,7 @@ class WatchCatchup {
   bool idle() const { return waiting_.empty(); }
 
   // Serves one part. A watcher that has all up to `live_revision` is synced and no longer here.
-  // Requires: !idle(); the reader's revision is not below `live_revision`.
+  // Requires: !idle().
   // Errors: as the reads and WatchFanout::Distribute.
   absl::Status Step(int64_t live_revision);
 

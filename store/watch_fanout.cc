@@ -9,16 +9,28 @@
 #include "glog/logging.h"
 
 namespace store {
+namespace {
 
-absl::Status WatchFanout::Distribute(std::span<const ChangeBatch> batches, Wants wants) {
+// Events a watcher keeps room for between rounds: there may be a million watchers.
+constexpr size_t kPendingKept = 16;
+
+}  // namespace
+
+absl::Status WatchFanout::Distribute(std::span<const ChangeBatch> batches, Wants wants,
+                                     LeftOut left_out) {
   absl::Status status;
   for (const ChangeBatch& batch : batches) {
     status = Collect(batch, wants);
     if (!status.ok()) break;
   }
   for (Watcher* watcher : touched_) {
-    if (status.ok()) status = SendPending(watcher);
+    if (watcher->stream->filled) {
+      left_out(watcher, events_.revision(watcher->pending.front()));
+    } else if (status.ok()) {
+      status = SendPending(watcher);
+    }
     watcher->pending.clear();
+    if (watcher->pending.capacity() > kPendingKept) watcher->pending.shrink_to_fit();
   }
   touched_.clear();
   events_.Clear();

@@ -32,6 +32,9 @@ class WatchFanout {
   using Send = std::function<void(WatchStream*, std::string response)>;
   // Whether that watcher hears in this round of a change at `revision`.
   using Wants = absl::FunctionRef<bool(Watcher*, int64_t revision)>;
+  // Told of one that gets nothing of this round, as its stream was filled before its turn came: it
+  // is still to hear of what was changed from `revision` on.
+  using LeftOut = absl::FunctionRef<void(Watcher*, int64_t revision)>;
 
   // A response takes its next revision only while it is smaller than `response_bytes`; a piece for
   // a watcher that takes fragments is not larger, one event at least.
@@ -45,7 +48,7 @@ class WatchFanout {
 
   // One round: sends the changes, which follow each other, to those who want them.
   // Errors: what decoding and ReadPrevious return; some have heard of the round then and some not.
-  absl::Status Distribute(std::span<const ChangeBatch> batches, Wants wants);
+  absl::Status Distribute(std::span<const ChangeBatch> batches, Wants wants, LeftOut left_out);
 
  private:
   absl::Status Collect(const ChangeBatch& batch, Wants wants);

@@ -173,21 +173,27 @@ void WatchHub::Handle(Item* item, base::TimePoint now) {
 
 void WatchHub::Live(std::vector<ChangeBatch> batches) {
   std::vector<ChangeBatch> round;
+  size_t round_bytes = 0;
+  const auto wants = [&](Watcher* watcher, int64_t revision) {
+    if (!watcher->synced || watcher->next_revision > revision) return false;
+    if (!watcher->stream->full) return true;
+    FallBack(watcher, revision);
+    return false;
+  };
+  const auto left_out = [&](Watcher* watcher, int64_t revision) { FallBack(watcher, revision); };
   const auto send = [&] {
     if (round.empty()) return;
     const int64_t through = round.back().through();
-    const absl::Status sent = fanout_.Distribute(round, [&](Watcher* watcher, int64_t revision) {
-      if (!watcher->synced || watcher->next_revision > revision) return false;
-      if (!watcher->stream->full) return true;
-      FallBack(watcher, revision);
-      return false;
-    });
+    const absl::Status sent = fanout_.Distribute(round, wants, left_out);
     round.clear();
+    round_bytes = 0;
     live_revision_ = through;
     if (!sent.ok()) EndEach(absl::UnavailableError(sent.message()));
     SettleFull();
   };
   for (ChangeBatch& batch : batches) {
+    // Each of very many streams may be sent as much before it is found to be full.
+    if (round_bytes >= options_.part_bytes) send();
     const int64_t passed = round.empty() ? live_revision_ : round.back().through();
     // A state that was installed, or a watcher that came when there was none, has passed it.
     if (batch.through() <= passed) continue;
@@ -196,6 +202,7 @@ void WatchHub::Live(std::vector<ChangeBatch> batches) {
       SkipTo(batch.after());
       if (batch.through() <= live_revision_) continue;
     }
+    round_bytes += batch.bytes();
     round.push_back(std::move(batch));
   }
   send();
@@ -346,12 +353,15 @@ void WatchHub::SendEvents(WatchStream* stream, std::string response) {
   Count(stream, stream->sink->Send(std::move(response)));
   const bool scarce = sent_bytes_ > options_.sent_bytes_max;
   const size_t bytes_max = scarce ? options_.stream_bytes_min : options_.stream_bytes_max;
-  // Those who have heard of part of a round hear of the rest: it is full when that is over.
-  if (stream->queued > bytes_max) filled_.push_back(stream);
+  // A watcher that has heard of part of a round hears of the rest; the others of the stream wait.
+  if (stream->queued > bytes_max && !std::exchange(stream->filled, true)) {
+    filled_.push_back(stream);
+  }
 }
 
 void WatchHub::SettleFull() {
   for (WatchStream* stream : std::exchange(filled_, {})) {
+    stream->filled = false;
     if (!stream->ended) SetFull(stream, true);
   }
 }

@@ -51,8 +51,7 @@ struct WatchHubOptions {
   size_t stream_bytes_max = 4 << 20;
   size_t stream_bytes_min = 64 << 10;
   size_t sent_bytes_max = 256 << 20;
-  // About where a response is cut into several (WatchFanout), and how much is read in one piece for
-  // those who catch up.
+  // About where a response is cut into several (WatchFanout), and how much goes out in one round.
   size_t response_bytes = 1 << 20;
   size_t part_bytes = 1 << 20;
   base::Duration progress_interval = std::chrono::minutes(10);

@@ -82,6 +82,8 @@ struct WatchStream {
   size_t queued = 0;
   // Its watchers are sent nothing more until it has drained.
   bool full = false;
+  // It is to be full once the round under way is over.
+  bool filled = false;
   bool ended = false;
   // When its watchers that asked for it are next told of progress.
   base::TimePoint progress_due = base::kForever;

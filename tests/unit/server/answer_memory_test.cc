@@ -31,6 +31,20 @@ TEST(AnswerMemoryTest, WhoIsInMayGrowAndWhoIsNotWaits) {
   EXPECT_EQ(memory.bytes(), 0u);
 }
 
+TEST(AnswerMemoryTest, WhatATakerDoesNotNeedIsForOthers) {
+  AnswerMemory memory(100, 1);
+  auto first = memory.NewClaim();
+  ASSERT_TRUE(first->Grow(120));
+  auto second = memory.NewClaim();
+  EXPECT_FALSE(second->Grow(1));
+  first->Shrink(40);
+  EXPECT_EQ(memory.bytes(), 40u);
+  EXPECT_TRUE(second->Grow(1));
+  first->Shrink(50);
+  first.reset();
+  EXPECT_EQ(memory.bytes(), 1u);
+}
+
 TEST(AnswerMemoryTest, WhoWaitsTooLongOrBehindTooManyIsRefused) {
   AnswerMemory memory(100, 1);
   auto full = memory.NewClaim();

@@ -89,6 +89,9 @@ class FakeState : public State {
   absl::Status ReadTxn(const etcdserverpb::TxnRequest&, uint64_t,
                        etcdserverpb::TxnResponse* response) const override {
     response->set_succeeded(true);
+    if (txn_value_bytes == 0) return absl::OkStatus();
+    response->add_responses()->mutable_response_range()->add_kvs()->set_value(
+        std::string(txn_value_bytes, 'v'));
     return absl::OkStatus();
   }
   absl::StatusOr<std::unique_ptr<store::EtcdSnapshot>> PlanBackup(
@@ -123,6 +126,7 @@ class FakeState : public State {
   std::vector<etcdserverpb::AlarmMember> raised;
   int64_t size = 100;
   uint64_t large_answer = 10;
+  size_t txn_value_bytes = 0;
 };
 
 class FakeCall : public rpc::Call {

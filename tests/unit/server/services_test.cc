@@ -284,5 +284,21 @@ TEST(ErrorsTest, EveryStoreErrorKeepsItsCodeAndText) {
                                          "than max (7 bytes) and is not sent"));
 }
 
+TEST_F(ServicesTest, ALargeTxnWaitsForMemoryAndASmallOneDoesNot) {
+  auto full = memory_.NewClaim();
+  ASSERT_TRUE(full->Grow(1000));
+  // The one place among those who wait.
+  memory_.Wait(base::kForever, [](bool) {});
+  etcdserverpb::TxnRequest txn;
+  txn.add_success()->mutable_request_range()->set_key("k");
+  EXPECT_TRUE(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).ok());
+  state_.txn_value_bytes = 100'000;
+  EXPECT_EQ(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).status(),
+            ErrorStatus(WireError::kAnswerMemoryFull));
+  full.reset();
+  EXPECT_TRUE(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).ok());
+  EXPECT_EQ(memory_.bytes(), 0u);
+}
+
 }  // namespace
 }  // namespace server

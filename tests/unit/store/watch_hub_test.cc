@@ -247,6 +247,61 @@ TEST(WatchHubTest, AClientThatDoesNotReadCatchesUpLaterAndHoldsNobodyUp) {
   EXPECT_EQ(heard_late, 100u);
 }
 
+TEST(WatchHubTest, ManyWatchersOfOneStreamShareItsBound) {
+  WatchHubOptions options;
+  options.stream_bytes_max = 5'000;
+  WatchFixture fixture(options);
+  const auto stream = fixture.Open();
+  constexpr int kWatchers = 100;
+  for (int i = 0; i < kWatchers; ++i) fixture.Ask(stream, WatchFixture::Everything());
+  fixture.ReadAll(stream);
+  constexpr int kChanges = 20;
+  std::vector<int64_t> last(kWatchers, 1);
+  for (int i = 0; i < kChanges; ++i) {
+    ASSERT_TRUE(fixture.driver.Put("a", std::string(50, 'v')).ok());
+    fixture.Settle();
+    // What it takes to go beyond the bound, and one response, of up to all the changes.
+    EXPECT_LE(fixture.sink(stream).queued(), 5'000u + kChanges * 100u);
+  }
+  for (const auto& response : fixture.ReadAll(stream)) {
+    int64_t& heard = last[static_cast<size_t>(response.watch_id())];
+    for (const auto& event : response.events()) EXPECT_EQ(event.kv().mod_revision(), ++heard);
+  }
+  EXPECT_EQ(last, std::vector<int64_t>(kWatchers, 1 + kChanges));
+  // All of them are synced again.
+  fixture.AskProgress(stream);
+  EXPECT_EQ(Shown(fixture.ReadAll(stream)), "-1 @21");
+}
+
+TEST(WatchHubTest, WhatHasPiledUpGoesOutInRoundsOfBoundedSize) {
+  WatchHubOptions options;
+  options.stream_bytes_max = 500;
+  options.part_bytes = 1'000;
+  WatchFixture fixture(options);
+  const auto stream = fixture.Open();
+  fixture.Ask(stream, WatchFixture::Key("a"));
+  fixture.ReadAll(stream);
+  constexpr int kChanges = 300;
+  for (int i = 0; i < kChanges; ++i) {
+    ASSERT_TRUE(fixture.driver.Put("a", std::string(50, 'v')).ok());
+  }
+  fixture.Settle();
+  EXPECT_LE(fixture.sink(stream).queued(), 2'500u);
+  int64_t last = 1;
+  for (const auto& response : fixture.ReadAll(stream)) {
+    for (const auto& event : response.events()) EXPECT_EQ(event.kv().mod_revision(), ++last);
+  }
+  EXPECT_EQ(last, 1 + kChanges);
+}
+
+// Between a state that went back and the hub's hearing of it, the hub still stands where it was.
+TEST(WatchHubTest, WhatIsBeyondTheStateCannotBeRead) {
+  WatchFixture fixture;
+  ASSERT_TRUE(fixture.driver.Put("a", "1").ok());
+  EXPECT_TRUE(fixture.driver->ReadChanges(1, 2, 1'000).ok());
+  EXPECT_TRUE(absl::IsUnavailable(fixture.driver->ReadChanges(1, 3, 1'000).status()));
+}
+
 TEST(WatchHubTest, AFloodOfRequestsIsRefusedAndOfResponsesEnded) {
   WatchHubOptions options;
   options.stream_request_bytes_max = 10'000;
