@@ -130,8 +130,9 @@ absl::Status Config::Validate() const {
   if (election_timeout > std::chrono::seconds(50)) {
     return Invalid("election-timeout", "it must be at most 50000 ms");
   }
-  if (max_request_bytes == 0 || max_request_bytes > (uint64_t{1} << 30)) {
-    return Invalid("max-request-bytes", "it must be from 1 to 1073741824");
+  // Twice as many must fit into what waits for the log (raft::NodeOptions::inbox_bytes_max).
+  if (max_request_bytes == 0 || max_request_bytes > (uint64_t{32} << 20)) {
+    return Invalid("max-request-bytes", "it must be from 1 to 33554432");
   }
   if (max_txn_ops == 0 || max_txn_ops > 1'000'000) {
     return Invalid("max-txn-ops", "it must be from 1 to 1000000");

@@ -52,7 +52,7 @@ TEST(FlagsTest, SaysWhatIsWrong) {
   EXPECT_EQ(Why({"--grpc-keepalive-min-time=5"}),
             "--grpc-keepalive-min-time: '5' is not a duration like 20s or 2h");
   EXPECT_EQ(Why({"--pre-vote=maybe"}), "--pre-vote: 'maybe' is not true or false");
-  EXPECT_EQ(Why({"--max-request-bytes=0"}), "--max-request-bytes: it must be from 1 to 1073741824");
+  EXPECT_EQ(Why({"--max-request-bytes=0"}), "--max-request-bytes: it must be from 1 to 33554432");
 }
 
 TEST(FlagsTest, RefusesWhatItCannotDoAndTellsWhatItIgnores) {
