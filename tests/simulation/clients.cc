@@ -57,9 +57,9 @@ etcdserverpb::InternalRaftRequest RequestOf(const Operation& operation) {
       range->set_key("past");
       range->set_revision(operation.past_revision);
     }
-    // Two changes of one revision, for those who watch.
+    // Two changes of one revision, for those who watch; in front of all that reads look at.
     auto* beside = txn->add_success()->mutable_request_put();
-    beside->set_key("beside/" + operation.key);
+    beside->set_key("BESIDE/" + operation.key);
     beside->set_value("v");
   }
   return request;
