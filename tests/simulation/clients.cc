@@ -255,7 +255,7 @@ void Clients::ReadState(SimNode* node, Operation* operation) {
   etcdserverpb::RangeRequest range;
   etcdserverpb::RangeResponse response;
   if (operation->kind == Kind::kRange) {
-    range.set_key(std::string(1, '\0'));
+    range.set_key("a");
     range.set_range_end(std::string(1, '\0'));
   } else {
     range.set_key(operation->key);
