@@ -25,6 +25,8 @@ const (
 	keys = 40
 	// Kept behind the newest revision by the compactions, ten a second.
 	keptRevisions = 1500
+	// Within it of the last write everybody has been told of everything.
+	patience = time.Minute
 )
 
 // run is writers, watchers, compactions and kills on one cluster.
@@ -34,6 +36,8 @@ type run struct {
 	history *history
 	// Closed when watchers that have all of it may end.
 	written chan struct{}
+	// Ends when watchers that still do not have all of it are not waited for any longer.
+	waiting context.Context
 	// The newest revision when the writers ended.
 	target atomic.Int64
 	acked  sync.Map // revision -> key and value
@@ -72,8 +76,8 @@ func (r *run) write(ctx context.Context, number int) {
 				operations = append(operations, clientv3.OpPut(key, value))
 			}
 		}
-		patience, cancel := context.WithTimeout(ctx, 2*time.Second)
-		answer, err := client.Txn(patience).Then(operations...).Commit()
+		call, cancel := context.WithTimeout(ctx, 2*time.Second)
+		answer, err := client.Txn(call).Then(operations...).Commit()
 		cancel()
 		if err != nil {
 			continue
@@ -97,9 +101,9 @@ func (r *run) compact(ctx context.Context) {
 	}
 	defer client.Close()
 	for ctx.Err() == nil {
-		patience, cancel := context.WithTimeout(ctx, time.Second)
-		if got, err := client.Get(patience, "k"); err == nil && got.Header.Revision > keptRevisions {
-			_, _ = client.Compact(patience, got.Header.Revision-keptRevisions)
+		call, cancel := context.WithTimeout(ctx, time.Second)
+		if got, err := client.Get(call, "k"); err == nil && got.Header.Revision > keptRevisions {
+			_, _ = client.Compact(call, got.Header.Revision-keptRevisions)
 		}
 		cancel()
 		select {
@@ -131,6 +135,10 @@ func (r *run) kill(ctx context.Context) {
 // watch follows one watcher over streams to any member until it has all that was written.
 func (r *run) watch(w *watcher, member int, pause time.Duration, each func(*etcdserverpb.WatchResponse)) {
 	for !r.done(w) {
+		if r.waiting.Err() != nil {
+			w.offend("was told nothing from %d on, %v after the last write at %d", w.next, patience, r.target.Load())
+			return
+		}
 		target := r.cluster.Members[member%len(r.cluster.Members)]
 		member++
 		connection, err := grpc.NewClient(target.Endpoint(),
@@ -157,7 +165,7 @@ func (r *run) done(w *watcher) bool {
 }
 
 func (r *run) follow(w *watcher, service etcdserverpb.WatchClient, pause time.Duration, each func(*etcdserverpb.WatchResponse)) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(r.waiting, 20*time.Second)
 	defer cancel()
 	stream, err := service.Watch(ctx)
 	if err != nil {
@@ -238,7 +246,9 @@ func someRequest(random *rand.Rand) *etcdserverpb.WatchCreateRequest {
 // check runs it all and returns what is wrong.
 func check(t *testing.T, cluster *launcher.Cluster, duration time.Duration, faults bool) *run {
 	t.Helper()
-	r := &run{t: t, cluster: cluster, history: newHistory(), written: make(chan struct{})}
+	waiting, giveUp := context.WithCancel(context.Background())
+	defer giveUp()
+	r := &run{t: t, cluster: cluster, history: newHistory(), written: make(chan struct{}), waiting: waiting}
 	ctx, stop := context.WithTimeout(context.Background(), duration)
 	defer stop()
 	var writers, others, watching sync.WaitGroup
@@ -283,6 +293,7 @@ func check(t *testing.T, cluster *launcher.Cluster, duration time.Duration, faul
 	others.Wait()
 	r.target.Store(newestRevision(t, cluster))
 	close(r.written)
+	defer time.AfterFunc(patience, giveUp).Stop()
 	watching.Wait()
 	resumes, events, gaps := 0, 0, 0
 	for i, w := range watchers {
