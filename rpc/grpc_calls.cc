@@ -6,6 +6,7 @@
 #include <atomic>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "rpc/grpc_bytes.h"
@@ -33,8 +34,12 @@ base::TimePoint DeadlineOf(const Context& context, const base::Clock& clock) {
 
 class UnaryReactor final : public grpc::ServerGenericBidiReactor, public Call {
  public:
-  UnaryReactor(Context* context, const UnaryHandler* handler, const base::Clock& clock)
-      : context_(context), handler_(handler), deadline_(DeadlineOf(*context, clock)) {
+  UnaryReactor(Context* context, const UnaryHandler* handler, const base::Clock& clock,
+               UnreadWrites* unread)
+      : context_(context),
+        handler_(handler),
+        unread_(*unread),
+        deadline_(DeadlineOf(*context, clock)) {
     StartRead(&request_);
   }
 
@@ -73,7 +78,12 @@ class UnaryReactor final : public grpc::ServerGenericBidiReactor, public Call {
       Finish(GrpcStatus(status));
       return;
     }
+    const bool holds = response.held() != nullptr;
     response_ = BufferOf(std::move(response));
+    if (holds) {
+      ticket_ =
+          unread_.Begin(std::make_shared<CancellableCall>(context_->c_call()), response_.Length());
+    }
     StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
   }
 
@@ -86,10 +96,15 @@ class UnaryReactor final : public grpc::ServerGenericBidiReactor, public Call {
     }
     if (on_cancel) on_cancel();
   }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    if (ticket_) unread_.End(*ticket_);
+    delete this;
+  }
 
   Context* const context_;
   const UnaryHandler* const handler_;
+  UnreadWrites& unread_;
+  std::optional<UnreadWrites::Ticket> ticket_;
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   mutable std::function<void()> on_cancel_;
@@ -103,8 +118,11 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
                             public Stream,
                             public std::enable_shared_from_this<StreamReactor> {
  public:
-  StreamReactor(Context* context, const base::Clock& clock)
-      : peer_(context->peer()), deadline_(DeadlineOf(*context, clock)) {
+  StreamReactor(Context* context, const base::Clock& clock, UnreadWrites* unread)
+      : peer_(context->peer()),
+        deadline_(DeadlineOf(*context, clock)),
+        unread_(*unread),
+        call_(std::make_shared<CancellableCall>(context->c_call())) {
     // Copied: the stream may be asked after the call, and with it the context, is gone.
     for (const auto& [name, value] : context->client_metadata()) {
       metadata_.emplace(std::string(name.data(), name.size()),
@@ -152,6 +170,22 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
     Advance();
   }
 
+  void Abort(absl::Status status) override {
+    std::shared_ptr<const CancellableCall> call;
+    {
+      std::lock_guard lock(mutex_);
+      queue_.clear();
+      call = call_;
+    }
+    if (call != nullptr) call->Cancel(status);
+    Finish(std::move(status));
+  }
+
+  void EndIfUnread() override {
+    std::lock_guard lock(mutex_);
+    end_if_unread_ = true;
+  }
+
  private:
   // Starts the next write, or the end, unless a write is under way. grpc++ is called without the
   // lock, as it may call back at once; writing_ and finished_ keep everybody else out.
@@ -164,6 +198,7 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
         writing_ = write = true;
         outgoing_ = BufferOf(std::move(queue_.front()));
         queue_.pop_front();
+        if (end_if_unread_) ticket_ = unread_.Begin(call_, outgoing_.Length());
       } else if (finish_wanted_) {
         finished_ = true;
       } else {
@@ -193,6 +228,7 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
     {
       std::lock_guard lock(mutex_);
       writing_ = false;
+      if (ticket_) unread_.End(*std::exchange(ticket_, std::nullopt));
       queued_bytes_ -= std::min(queued_bytes_, outgoing_.Length());
       if (!ok) queue_.clear();
       drained = ok && queue_.empty();
@@ -207,6 +243,12 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
   }
 
   void OnDone() override {
+    std::shared_ptr<const CancellableCall> call;
+    {
+      std::lock_guard lock(mutex_);
+      call = std::move(call_);
+    }
+    call.reset();
     handler_->OnDone();
     handler_.reset();
     self_.reset();
@@ -214,6 +256,7 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
 
   const std::string peer_;
   const base::TimePoint deadline_;
+  UnreadWrites& unread_;
   std::map<std::string, std::string, std::less<>> metadata_;
   std::unique_ptr<StreamHandler> handler_;
   // Keeps the reactor until OnDone; a service's own reference may keep it longer.
@@ -222,6 +265,11 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
   grpc::ByteBuffer incoming_;
 
   std::mutex mutex_;
+  // Null once the call is over.
+  std::shared_ptr<const CancellableCall> call_;
+  bool end_if_unread_ = false;
+  // Of the write under way.
+  std::optional<UnreadWrites::Ticket> ticket_;
   std::deque<std::string> queue_;
   size_t queued_bytes_ = 0;
   bool writing_ = false;
@@ -240,13 +288,13 @@ class RefusedReactor final : public grpc::ServerGenericBidiReactor {
 }  // namespace
 
 grpc::ServerGenericBidiReactor* NewReactor(Context* context, const Registry& registry,
-                                           const base::Clock& clock) {
+                                           const base::Clock& clock, UnreadWrites* unread) {
   const Registry::Method* method = registry.Find(context->method());
   if (method == nullptr) return new RefusedReactor(registry.UnknownMethod(context->method()));
   if (const auto* unary = std::get_if<UnaryHandler>(method)) {
-    return new UnaryReactor(context, unary, clock);
+    return new UnaryReactor(context, unary, clock, unread);
   }
-  auto stream = std::make_shared<StreamReactor>(context, clock);
+  auto stream = std::make_shared<StreamReactor>(context, clock, unread);
   stream->Open(std::get<StreamOpener>(*method));
   return stream.get();
 }

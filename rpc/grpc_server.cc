@@ -33,17 +33,18 @@ void SendGrpcLogToGlog() {
 
 class GenericService final : public grpc::CallbackGenericService {
  public:
-  GenericService(const Registry* registry, const base::Clock* clock)
-      : registry_(registry), clock_(clock) {}
+  GenericService(const Registry* registry, const base::Clock* clock, UnreadWrites* unread)
+      : registry_(registry), clock_(clock), unread_(unread) {}
 
   grpc::ServerGenericBidiReactor* CreateReactor(
       grpc::GenericCallbackServerContext* context) override {
-    return NewReactor(context, *registry_, *clock_);
+    return NewReactor(context, *registry_, *clock_, unread_);
   }
 
  private:
   const Registry* const registry_;
   const base::Clock* const clock_;
+  UnreadWrites* const unread_;
 };
 
 int DescriptorsMax(int percent) {
@@ -60,7 +61,8 @@ int Milliseconds(base::Duration duration) {
 
 class GrpcServerImpl final : public GrpcServer {
  public:
-  GrpcServerImpl(const Registry* registry, const base::Clock* clock) : service_(registry, clock) {}
+  GrpcServerImpl(const Registry* registry, const base::Clock* clock, base::Duration unread_max)
+      : unread_(clock, unread_max), service_(registry, clock, &unread_) {}
   ~GrpcServerImpl() override { Stop(base::Duration::zero()); }
 
   absl::Status Listen(const GrpcServerOptions& options) {
@@ -109,6 +111,8 @@ class GrpcServerImpl final : public GrpcServer {
 
   const std::vector<int>& ports() const override { return ports_; }
 
+  void EndUnread() override { unread_.Look(); }
+
   void Stop(base::Duration grace) override {
     if (server_ == nullptr) return;
     // First: what is handed to a server that has ended is never closed.
@@ -119,6 +123,7 @@ class GrpcServerImpl final : public GrpcServer {
   }
 
  private:
+  UnreadWrites unread_;
   GenericService service_;
   std::vector<int> ports_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;
@@ -133,7 +138,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
                                                               const base::Clock* clock) {
   SendGrpcLogToGlog();
   if (options.addresses.empty()) return absl::InvalidArgumentError("no address to listen on");
-  auto server = std::make_unique<GrpcServerImpl>(registry, clock);
+  auto server = std::make_unique<GrpcServerImpl>(registry, clock, options.unread_max);
   RETURN_IF_ERROR(server->Listen(options));
   return std::unique_ptr<GrpcServer>(std::move(server));
 }

@@ -37,6 +37,9 @@ struct GrpcServerOptions {
   // A connection is closed at once when so many per cent of the descriptors that the process may
   // have are open: the rest is for others, and for the log, without which the process cannot go on.
   int descriptors_percent = 50;
+  // A large answer that its client does not take for so long (and a second more for each 256 KiB)
+  // ends its call.
+  base::Duration unread_max = std::chrono::minutes(1);
   // What grpc++ may hold for reading and writing, all connections together.
   size_t memory_bytes_max = size_t{1} << 30;
 };
@@ -54,6 +57,9 @@ class GrpcServer {
 
   // The port of each address, in their order.
   virtual const std::vector<int>& ports() const = 0;
+
+  // Ends the calls whose clients do not read (unread_max). To be called now and then.
+  virtual void EndUnread() = 0;
 
   // Takes no more calls, cancels those that are still open after `grace`, and returns when all
   // handlers have ended. Idempotent.

@@ -45,7 +45,7 @@ class Call {
 };
 
 // An answer's bytes: a string, or pieces that are sent one behind the other. What is held goes when
-// the transport needs the bytes no more.
+// the transport needs the bytes no more; a client that lets such an answer lie is sent away.
 class Answer {
  public:
   Answer() = default;
@@ -86,6 +86,11 @@ class Stream : public Call {
   virtual size_t Write(std::string message) = 0;
   // Ends the call once what was queued has left. The first status counts.
   virtual void Finish(absl::Status status) = 0;
+  // Ends the call at once, also one that waits for its client to read: what is queued is dropped.
+  virtual void Abort(absl::Status status) = 0;
+  // From now on a message that the client lets lie for the transport's patience ends the call, as
+  // DeadlineExceeded. For a stream that holds something back as long as it lasts.
+  virtual void EndIfUnread() = 0;
 };
 
 // The service's end of a streaming call. Calls come one at a time, OnDone last; only OnDrained

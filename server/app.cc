@@ -322,6 +322,7 @@ absl::Status App::Listen() {
   options.keepalive_time = config_.grpc_keepalive_interval;
   options.keepalive_timeout = config_.grpc_keepalive_timeout;
   options.memory_bytes_max = config_.rpc_memory_bytes;
+  options.unread_max = config_.unread_timeout;
   ASSIGN_OR_RETURN(client_server_, rpc::GrpcServer::Start(options, &client_registry_, &clock_));
   // Only now does it take part: one that cannot be reached must not raise terms.
   peers_.SetPeers(book_.Peers());
@@ -375,7 +376,7 @@ void App::KeepWatchersTold() {
     look_due = now + look_interval;
     watches_.Look(now);
     answer_memory_.Look(now);
-    range_streams_.Look(now);
+    client_server_->EndUnread();
   }
 }
 

@@ -24,23 +24,20 @@ namespace {
 constexpr size_t kBlobBytes = 32 << 10;
 // What may wait for the client to read it.
 constexpr size_t kQueuedBytesMax = 1 << 20;
-constexpr base::Duration kPatience = std::chrono::seconds(60);
 
 }  // namespace
 
 // The stream as its writer sees it.
 class BackupService::Flow {
  public:
-  explicit Flow(std::shared_ptr<rpc::Stream> stream) : stream_(std::move(stream)) {}
+  explicit Flow(std::shared_ptr<rpc::Stream> stream) : stream_(std::move(stream)) {
+    stream_->EndIfUnread();
+  }
 
-  // Waits for the client if it lags. Errors: Cancelled if it has gone, DeadlineExceeded if it does
-  // not read.
+  // Waits for the client if it lags. Errors: Cancelled if it has gone, or was sent away.
   absl::Status Send(const etcdserverpb::SnapshotResponse& response) {
     std::unique_lock lock(mutex_);
-    const auto goes_on = [this] { return gone_ || drained_; };
-    if (!drained_ && !changed_.wait_for(lock, kPatience, goes_on)) {
-      return absl::DeadlineExceededError("datum: the client does not read its snapshot");
-    }
+    changed_.wait(lock, [this] { return gone_ || drained_; });
     if (gone_) return absl::CancelledError("the client has gone");
     // Before the write, whose end may be told at once.
     const bool full = queued_ + response.ByteSizeLong() > kQueuedBytesMax;

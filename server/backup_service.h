@@ -2,8 +2,8 @@
 //
 // backup_service.h: Maintenance.Snapshot: the store as etcd's file, with its SHA-256 behind it.
 //
-// A stream is written by a thread of its own kind, which waits for its client to read; a client
-// that does not read for a while is sent away, for what a compaction may drop is held meanwhile.
+// A stream is written by a thread of its own kind, which waits for its client to read; the
+// transport sends a client away that does not, for what a compaction may drop is held meanwhile.
 // Threads: Register before the transport starts.
 
 #pragma once

@@ -149,6 +149,9 @@ absl::Status Config::Validate() const {
     return Invalid("auto-compaction-retention", std::string(compaction.status().message()));
   }
   if (answer_memory_bytes == 0) return Invalid("answer-memory-bytes", "it must not be 0");
+  if (unread_timeout < std::chrono::seconds(1)) {
+    return Invalid("unread-timeout", "it must be at least 1s");
+  }
   if (max_watchers == 0) return Invalid("max-watchers", "it must not be 0");
   if (watch_stream_bytes < (64 << 10)) {
     return Invalid("watch-stream-bytes", "it must be at least 65536");

@@ -58,6 +58,8 @@ struct Config {
   // What large answers to Range and Txn, and chunks of RangeStream, may take together until they
   // have left.
   uint64_t answer_memory_bytes = 128 << 20;
+  // As rpc::GrpcServerOptions::unread_max.
+  base::Duration unread_timeout = std::chrono::minutes(1);
 
   uint64_t log_reserve_bytes = 256 << 20;
   // What a whole state is sent at to another member, a second. 0: as fast as it goes.

@@ -195,6 +195,10 @@ std::vector<Flag> LimitFlags() {
        "What large answers to Range and Txn, and chunks of RangeStream, may take together until "
        "clients have read them; others wait, then are refused.",
        Effect::kServed, SetNumber(&Config::answer_memory_bytes)},
+      {"unread-timeout", kGroup, "duration", "1m",
+       "A client that lets a large answer, or a piece of a stream, lie for so long, and a second "
+       "more for each 256 KiB, is sent away.",
+       Effect::kServed, SetDuration(&Config::unread_timeout)},
       {"log-reserve-bytes", kGroup, "bytes", "268435456",
        "What is kept of the Raft log for members that lag; behind it they get the whole state.",
        Effect::kServed, SetNumber(&Config::log_reserve_bytes)},

@@ -101,7 +101,7 @@ void LeaseService::Answer(int64_t lease, int64_t ttl, rpc::Stream* stream) const
   response.set_id(lease);
   response.set_ttl(ttl);
   if (stream->Write(response.SerializeAsString()) > kUnreadBytesMax) {
-    stream->Finish(ErrorStatus(WireError::kTooManyRequests));
+    stream->Abort(ErrorStatus(WireError::kTooManyRequests));
   }
 }
 

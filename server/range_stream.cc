@@ -16,7 +16,6 @@ namespace {
 
 constexpr int64_t kFirstKeys = 10;
 constexpr int64_t kKeysMax = 1 << 20;
-constexpr base::Duration kPatience = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -31,7 +30,6 @@ struct RangeStreamService::Progress {
   int64_t keys = kFirstKeys;
   // A chunk was written, and more are to come: whoever takes this goes on with the stream, alone.
   std::atomic<bool> on_its_way{false};
-  std::atomic<base::TimePoint> written_at{base::kForever};
 };
 
 // One stream. What happens to it comes from the transport (OnMessage, OnDrained) and from a read
@@ -106,7 +104,6 @@ class RangeStreamService::Session final : public rpc::StreamHandler {
       progress->pages.reset();
     }
     // Before the write, whose end may be told at once.
-    progress->written_at.store(service->gate_->Now());
     progress->on_its_way.store(*more);
     progress->stream->Write(response.SerializeAsString());
     if (!*more) progress->stream->Finish(absl::OkStatus());
@@ -151,29 +148,9 @@ void RangeStreamService::Register(rpc::Registry* registry) {
   registry->AddStream(
       "/etcdserverpb.KV/RangeStream",
       [this](std::shared_ptr<rpc::Stream> stream) -> std::unique_ptr<rpc::StreamHandler> {
-        auto progress = std::make_shared<Progress>(std::move(stream));
-        {
-          std::lock_guard lock(mutex_);
-          streams_.push_back(progress);
-        }
-        return std::make_unique<Session>(this, std::move(progress));
+        stream->EndIfUnread();
+        return std::make_unique<Session>(this, std::make_shared<Progress>(std::move(stream)));
       });
-}
-
-void RangeStreamService::Look(base::TimePoint now) {
-  std::lock_guard lock(mutex_);
-  std::erase_if(streams_, [&](const std::weak_ptr<Progress>& weak) {
-    const std::shared_ptr<Progress> progress = weak.lock();
-    if (progress == nullptr) return true;
-    const base::TimePoint written_at = progress->written_at.load();
-    if (written_at == base::kForever || now - written_at < kPatience) return false;
-    if (!progress->on_its_way.exchange(false)) return false;
-    // What is held for it goes at once; the stream itself when its client reads or goes.
-    progress->pages.reset();
-    progress->stream->Finish(
-        absl::DeadlineExceededError("datum: the client does not read its range"));
-    return true;
-  });
 }
 
 }  // namespace server

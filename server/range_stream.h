@@ -3,19 +3,16 @@
 // range_stream.h: KV.RangeStream: a Range of any size in chunks, with one chunk in memory.
 //
 // The first chunk has ten keys; the next ones twice or half as many, towards --max-request-bytes. A
-// chunk is read when the one before it has left; a client that does not read for a minute is sent
-// away.
-// Threads: Register before the transport starts; Look on one thread.
+// chunk is read when the one before it has left; the transport sends a client away that does not
+// read.
+// Threads: Register before the transport starts.
 
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <vector>
 
-#include "base/time.h"
 #include "rpc/handler.h"
 #include "server/answer_memory.h"
 #include "server/gate.h"
@@ -32,9 +29,6 @@ class RangeStreamService {
 
   void Register(rpc::Registry* registry);
 
-  // Ends the streams whose clients have stopped reading. To be called now and then.
-  void Look(base::TimePoint now);
-
  private:
   class Session;
   struct Progress;
@@ -50,9 +44,6 @@ class RangeStreamService {
   const State* const state_;
   AnswerMemory* const memory_;
   const uint64_t chunk_bytes_max_;
-  std::mutex mutex_;
-  // Some may have ended. Guarded by mutex_.
-  std::vector<std::weak_ptr<Progress>> streams_;
 };
 
 }  // namespace server

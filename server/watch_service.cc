@@ -17,7 +17,7 @@ class StreamSink final : public store::WatchSink {
  public:
   explicit StreamSink(std::shared_ptr<rpc::Stream> stream) : stream_(std::move(stream)) {}
   size_t Send(std::string response) override { return stream_->Write(std::move(response)); }
-  void End(absl::Status status) override { stream_->Finish(std::move(status)); }
+  void End(absl::Status status) override { stream_->Abort(std::move(status)); }
 
  private:
   const std::shared_ptr<rpc::Stream> stream_;
@@ -34,7 +34,7 @@ class Session final : public rpc::StreamHandler {
     auto request = rpc::Decode<etcdserverpb::WatchRequest>(message);
     if (!request.ok()) return stream_->Finish(request.status());
     const absl::Status taken = hub_->Request(watching_, *std::move(request));
-    if (!taken.ok()) stream_->Finish(taken);
+    if (!taken.ok()) stream_->Abort(taken);
   }
   // As etcd: who sends no more is told no more.
   void OnHalfClose() override { stream_->Finish(absl::OkStatus()); }
@@ -83,7 +83,7 @@ void WatchService::Look(base::TimePoint now) {
   std::erase_if(want_leader_, [&](const std::weak_ptr<rpc::Stream>& weak) {
     const std::shared_ptr<rpc::Stream> stream = weak.lock();
     if (stream == nullptr) return true;
-    if (lost) stream->Finish(ErrorStatus(WireError::kNoLeader));
+    if (lost) stream->Abort(ErrorStatus(WireError::kNoLeader));
     return lost;
   });
 }

@@ -27,7 +27,7 @@ class WatchSink {
   virtual ~WatchSink() = default;
   // Queues one encoded WatchResponse and returns the bytes that wait to be sent.
   virtual size_t Send(std::string response) = 0;
-  // Ends the stream behind what is queued.
+  // Ends the stream at once. What is queued may be lost: a watcher goes on from what it has heard.
   virtual void End(absl::Status status) = 0;
 };
 

@@ -10,7 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <future>
+#include <latch>
 
 #include "absl/strings/str_cat.h"
 #include "grpcpp/create_channel.h"
@@ -29,6 +31,17 @@ namespace rpc {
 namespace {
 
 constexpr size_t kReceiveBytesMax = 1000;
+constexpr size_t kLargeBytes = 1 << 20;
+
+// Ahead of the system's by as much as a test says: deadlines are carried over from the system's.
+class MovedClock final : public base::Clock {
+ public:
+  base::TimePoint Now() const override { return system_.Now() + ahead.load(); }
+  std::atomic<base::Duration> ahead = base::Duration::zero();
+
+ private:
+  const base::SystemClock system_;
+};
 
 class GrpcServerTest : public testing::Test {
  protected:
@@ -41,6 +54,17 @@ class GrpcServerTest : public testing::Test {
       for (int i = 0; i < std::stoi(upto); ++i) stream->Write(std::to_string(i));
       stream->Finish(absl::OkStatus());
     });
+    registry_.AddServerStream("/t.T/Flood",
+                              [this](std::shared_ptr<Stream> stream, std::string how) {
+                                if (how == "hold") stream->EndIfUnread();
+                                // A client takes one message whole before it is asked for it.
+                                for (int i = 0; i < 100; ++i)
+                                  stream->Write(std::string(kLargeBytes, 'x'));
+                                if (how == "abort")
+                                  stream->Abort(absl::ResourceExhaustedError("datum: no room"));
+                                if (how == "wait") waits_ = stream;
+                                flooded_.count_down();
+                              });
     health_.Register(&registry_);
     RegisterReflection(&registry_);
   }
@@ -53,8 +77,12 @@ class GrpcServerTest : public testing::Test {
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     address_ = absl::StrCat("127.0.0.1:", server_->ports()[0]);
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(-1);
+    // Else its windows grow while it does not read.
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     stub_ = std::make_unique<grpc::GenericStub>(
-        grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
+        grpc::CreateCustomChannel(address_, grpc::InsecureChannelCredentials(), arguments));
   }
 
   struct Answer {
@@ -75,7 +103,9 @@ class GrpcServerTest : public testing::Test {
     return {status, BytesOf(in)};
   }
 
-  base::SystemClock clock_;
+  MovedClock clock_;
+  std::latch flooded_{2};
+  std::shared_ptr<Stream> waits_;
   Registry registry_;
   HealthService health_;
   std::unique_ptr<GrpcServer> server_;
@@ -109,6 +139,62 @@ class StreamCaller : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
   grpc::ByteBuffer out_, in_;
   std::promise<grpc::Status> done_;
 };
+
+// Sends a request and reads nothing.
+class Starer : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  Starer(grpc::GenericStub* stub, const std::string& method, const std::string& request) {
+    stub->PrepareBidiStreamingCall(&context_, method, grpc::StubOptions(), this);
+    out_ = BufferOf(request);
+    AddHold();
+    StartWriteLast(&out_, grpc::WriteOptions());
+    StartCall();
+  }
+  ~Starer() override {
+    if (ended_) return;
+    context_.TryCancel();
+    (void)End();
+  }
+  // Reads what is there still, and the end.
+  absl::Status End() {
+    ended_ = true;
+    StartRead(&in_);
+    RemoveHold();
+    return AbslStatus(done_.get_future().get());
+  }
+
+ private:
+  void OnReadDone(bool ok) override {
+    in_.Clear();
+    if (ok) StartRead(&in_);
+  }
+  void OnDone(const grpc::Status& status) override { done_.set_value(status); }
+
+  bool ended_ = false;
+  grpc::ClientContext context_;
+  grpc::ByteBuffer out_, in_;
+  std::promise<grpc::Status> done_;
+};
+
+TEST_F(GrpcServerTest, AbortEndsAStreamThatNobodyReads) {
+  StartServer();
+  Starer caller(stub_.get(), "/t.T/Flood", "abort");
+  EXPECT_EQ(caller.End(), absl::ResourceExhaustedError("datum: no room"));
+}
+
+TEST_F(GrpcServerTest, AClientThatLetsAPieceLieIsSentAwayIfItHoldsSomething) {
+  StartServer();
+  Starer holder(stub_.get(), "/t.T/Flood", "hold");
+  Starer waiter(stub_.get(), "/t.T/Flood", "wait");
+  flooded_.wait();
+  clock_.ahead = std::chrono::seconds(61);
+  server_->EndUnread();
+  clock_.ahead = std::chrono::seconds(65);
+  server_->EndUnread();
+  EXPECT_EQ(holder.End(),
+            absl::DeadlineExceededError("datum: the client does not read its answer"));
+  EXPECT_FALSE(waits_->cancelled());
+}
 
 TEST_F(GrpcServerTest, AnswersUnaryCallsWithMetadataAndExactErrors) {
   StartServer();
@@ -185,8 +271,12 @@ TEST_F(GrpcServerTest, AFloodOfConnectionsIsShedAndLeavesDescriptorsToOthers) {
   for (int fd : flood) close(fd);
   stub_ = nullptr;
   for (bool served = false; !served;) {
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(-1);
+    // Else its windows grow while it does not read.
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     stub_ = std::make_unique<grpc::GenericStub>(
-        grpc::CreateChannel(address_, grpc::InsecureChannelCredentials()));
+        grpc::CreateCustomChannel(address_, grpc::InsecureChannelCredentials(), arguments));
     served = Ask("/t.T/Echo", "after").bytes == "after";
   }
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);

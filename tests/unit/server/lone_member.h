@@ -114,11 +114,18 @@ class LoneStream final : public rpc::Stream {
   void Finish(absl::Status status) override {
     if (!finished) finished = std::move(status);
   }
+  void Abort(absl::Status status) override {
+    aborted = !finished;
+    Finish(std::move(status));
+  }
+  void EndIfUnread() override { ends_if_unread = true; }
 
   std::vector<std::string> written;
   // What Write says is waiting.
   size_t unread = 0;
   std::optional<absl::Status> finished;
+  bool aborted = false;
+  bool ends_if_unread = false;
 };
 
 // One call of a unary method: its answer once it is there.

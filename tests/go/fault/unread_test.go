@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fault
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"datum.dev/tests/launcher"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+// starer sends requests and reads nothing of what comes back.
+type starer struct {
+	t          *testing.T
+	connection *grpc.ClientConn
+}
+
+func newStarer(t *testing.T, member *launcher.Member) *starer {
+	t.Helper()
+	connection, err := grpc.NewClient(member.Endpoint(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		// Fixed windows: else they grow.
+		grpc.WithInitialWindowSize(64<<10), grpc.WithInitialConnWindowSize(16<<20),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<30)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	return &starer{t, connection}
+}
+
+func (s *starer) begin(method string, request proto.Message) grpc.ClientStream {
+	s.t.Helper()
+	stream, err := s.connection.NewStream(within(s.t, 2*time.Minute),
+		&grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, method)
+	if err == nil {
+		err = stream.SendMsg(request)
+	}
+	if err == nil {
+		err = stream.CloseSend()
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return stream
+}
+
+// endOf reads what has come, and the end.
+func endOf(stream grpc.ClientStream) error {
+	for {
+		// Any message: the fields that it does not know it keeps.
+		if err := stream.RecvMsg(new(emptypb.Empty)); err != nil {
+			return err
+		}
+	}
+}
+
+// sentAway: by the server, with its reason, or in the middle of a message, where grpc-go cannot
+// take the reason any more.
+func sentAway(err error) bool {
+	got := status.Convert(err)
+	return strings.HasPrefix(got.Message(), "datum: ") ||
+		got.Code() == codes.Internal && got.Message() == "unexpected EOF"
+}
+
+// Clients that ask for much and let it lie: their calls are ended, what they held is there for
+// others again, and the member's memory stays bounded.
+func TestClientsThatDoNotRead(t *testing.T) {
+	cluster := launcher.ForTest(t, 1, "--unread-timeout=2s", "--answer-memory-bytes=8388608")
+	member := cluster.Member(0)
+	client, err := launcher.Connect(member.Endpoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for i := 0; i < 40; i++ {
+		if _, err := client.Put(within(t, 10*time.Second), fmt.Sprintf("large/%02d", i), strings.Repeat("x", 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := residentMiB(t, member)
+	some := &etcdserverpb.RangeRequest{Key: []byte("large/00"), RangeEnd: []byte("large/02")}
+	all := &etcdserverpb.RangeRequest{Key: []byte("large/"), RangeEnd: []byte("large0")}
+	s := newStarer(t, member)
+	var unread []grpc.ClientStream
+	for i := 0; i < 4; i++ {
+		unread = append(unread, s.begin("/etcdserverpb.KV/Range", some))
+	}
+	unread = append(unread, s.begin("/etcdserverpb.Maintenance/Snapshot", &etcdserverpb.SnapshotRequest{}))
+	unread = append(unread, s.begin("/etcdserverpb.KV/RangeStream", all))
+	began := time.Now()
+	// Who reads is served as soon as those are gone, and need not come back for it.
+	for {
+		answer := new(etcdserverpb.RangeResponse)
+		err := s.connection.Invoke(within(t, 30*time.Second), "/etcdserverpb.KV/Range", some, answer)
+		if err == nil {
+			break
+		}
+		if status.Code(err) != codes.ResourceExhausted || time.Since(began) > time.Minute {
+			t.Fatalf("after %v: %v", time.Since(began), err)
+		}
+	}
+	t.Logf("served after %v, %d MiB before, %d now", time.Since(began), before, residentMiB(t, member))
+	for i, stream := range unread {
+		if err := endOf(stream); !sentAway(err) {
+			t.Errorf("call %d ended with %v", i, err)
+		}
+	}
+	if now := residentMiB(t, member); now > before+64 {
+		t.Errorf("%d MiB before, %d MiB at the end", before, now)
+	}
+}
+
+// A watch stream that asks again and again and never reads is ended, with the reason.
+func TestAWatchStreamThatIsNeverRead(t *testing.T) {
+	cluster := launcher.ForTest(t, 1)
+	member := cluster.Member(0)
+	s := newStarer(t, member)
+	stream, err := etcdserverpb.NewWatchClient(s.connection).Watch(within(t, time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := &etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_CreateRequest{
+		CreateRequest: &etcdserverpb.WatchCreateRequest{Key: []byte("b"), RangeEnd: []byte("a")}}}
+	before := residentMiB(t, member)
+	for err == nil {
+		err = stream.Send(ask)
+	}
+	if err := endOf(stream); !sentAway(err) {
+		t.Errorf("ended with %v", err)
+	}
+	if now := residentMiB(t, member); now > before+64 {
+		t.Errorf("%d MiB before, %d MiB at the end", before, now)
+	}
+}
