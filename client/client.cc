@@ -43,13 +43,7 @@ absl::StatusOr<mvccpb::KeyValue> Client::Get(std::string_view key) const {
 
 absl::StatusOr<etcdserverpb::RangeResponse> Client::Range(
     const etcdserverpb::RangeRequest& request) const {
-  etcdserverpb::RangeResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kFreely, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.kv->Range(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kFreely, &Endpoint::kv, &etcdserverpb::KV::Stub::Range, request);
 }
 
 absl::StatusOr<etcdserverpb::PutResponse> Client::Put(std::string_view key,
@@ -59,36 +53,20 @@ absl::StatusOr<etcdserverpb::PutResponse> Client::Put(std::string_view key,
 
 absl::StatusOr<etcdserverpb::PutResponse> Client::Put(
     const etcdserverpb::PutRequest& request) const {
-  etcdserverpb::PutResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.kv->Put(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kOnlyUnsent, &Endpoint::kv, &etcdserverpb::KV::Stub::Put,
+                           request);
 }
 
 absl::StatusOr<etcdserverpb::DeleteRangeResponse> Client::DeleteRange(
     const etcdserverpb::DeleteRangeRequest& request) const {
-  etcdserverpb::DeleteRangeResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.kv->DeleteRange(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kOnlyUnsent, &Endpoint::kv, &etcdserverpb::KV::Stub::DeleteRange,
+                           request);
 }
 
 absl::StatusOr<etcdserverpb::TxnResponse> Client::Txn(
     const etcdserverpb::TxnRequest& request) const {
-  etcdserverpb::TxnResponse response;
   const Repeat repeat = IsReadOnly(request) ? Repeat::kFreely : Repeat::kOnlyUnsent;
-  const absl::Status status =
-      connections_->Run(repeat, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.kv->Txn(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(repeat, &Endpoint::kv, &etcdserverpb::KV::Stub::Txn, request);
 }
 
 absl::StatusOr<etcdserverpb::CompactionResponse> Client::Compact(int64_t revision,
@@ -96,13 +74,8 @@ absl::StatusOr<etcdserverpb::CompactionResponse> Client::Compact(int64_t revisio
   etcdserverpb::CompactionRequest request;
   request.set_revision(revision);
   request.set_physical(physical);
-  etcdserverpb::CompactionResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.kv->Compact(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kOnlyUnsent, &Endpoint::kv, &etcdserverpb::KV::Stub::Compact,
+                           request);
 }
 
 absl::StatusOr<etcdserverpb::LeaseGrantResponse> Client::LeaseGrant(int64_t ttl_seconds,
@@ -110,25 +83,15 @@ absl::StatusOr<etcdserverpb::LeaseGrantResponse> Client::LeaseGrant(int64_t ttl_
   etcdserverpb::LeaseGrantRequest request;
   request.set_ttl(ttl_seconds);
   request.set_id(id);
-  etcdserverpb::LeaseGrantResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.lease->LeaseGrant(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kOnlyUnsent, &Endpoint::lease,
+                           &etcdserverpb::Lease::Stub::LeaseGrant, request);
 }
 
 absl::StatusOr<etcdserverpb::LeaseRevokeResponse> Client::LeaseRevoke(int64_t id) const {
   etcdserverpb::LeaseRevokeRequest request;
   request.set_id(id);
-  etcdserverpb::LeaseRevokeResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.lease->LeaseRevoke(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kOnlyUnsent, &Endpoint::lease,
+                           &etcdserverpb::Lease::Stub::LeaseRevoke, request);
 }
 
 absl::StatusOr<etcdserverpb::LeaseKeepAliveResponse> Client::LeaseKeepAlive(
@@ -156,24 +119,14 @@ absl::StatusOr<etcdserverpb::LeaseTimeToLiveResponse> Client::LeaseTimeToLive(in
   etcdserverpb::LeaseTimeToLiveRequest request;
   request.set_id(id);
   request.set_keys(keys);
-  etcdserverpb::LeaseTimeToLiveResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kFreely, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.lease->LeaseTimeToLive(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kFreely, &Endpoint::lease,
+                           &etcdserverpb::Lease::Stub::LeaseTimeToLive, request);
 }
 
 absl::StatusOr<etcdserverpb::LeaseLeasesResponse> Client::Leases() const {
   const etcdserverpb::LeaseLeasesRequest request;
-  etcdserverpb::LeaseLeasesResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kFreely, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.lease->LeaseLeases(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kFreely, &Endpoint::lease,
+                           &etcdserverpb::Lease::Stub::LeaseLeases, request);
 }
 
 }  // namespace client

@@ -12,13 +12,8 @@ namespace client {
 absl::StatusOr<etcdserverpb::MemberListResponse> Client::MemberList(bool linearizable) const {
   etcdserverpb::MemberListRequest request;
   request.set_linearizable(linearizable);
-  etcdserverpb::MemberListResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kFreely, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.cluster->MemberList(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kFreely, &Endpoint::cluster,
+                           &etcdserverpb::Cluster::Stub::MemberList, request);
 }
 
 absl::StatusOr<etcdserverpb::MemberAddResponse> Client::MemberAdd(
@@ -26,25 +21,15 @@ absl::StatusOr<etcdserverpb::MemberAddResponse> Client::MemberAdd(
   etcdserverpb::MemberAddRequest request;
   for (const std::string& url : peer_urls) request.add_peerurls(url);
   request.set_islearner(is_learner);
-  etcdserverpb::MemberAddResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.cluster->MemberAdd(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kOnlyUnsent, &Endpoint::cluster,
+                           &etcdserverpb::Cluster::Stub::MemberAdd, request);
 }
 
 absl::StatusOr<etcdserverpb::MemberRemoveResponse> Client::MemberRemove(uint64_t id) const {
   etcdserverpb::MemberRemoveRequest request;
   request.set_id(id);
-  etcdserverpb::MemberRemoveResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.cluster->MemberRemove(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kOnlyUnsent, &Endpoint::cluster,
+                           &etcdserverpb::Cluster::Stub::MemberRemove, request);
 }
 
 absl::StatusOr<etcdserverpb::MemberUpdateResponse> Client::MemberUpdate(
@@ -52,57 +37,36 @@ absl::StatusOr<etcdserverpb::MemberUpdateResponse> Client::MemberUpdate(
   etcdserverpb::MemberUpdateRequest request;
   request.set_id(id);
   for (const std::string& url : peer_urls) request.add_peerurls(url);
-  etcdserverpb::MemberUpdateResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.cluster->MemberUpdate(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kOnlyUnsent, &Endpoint::cluster,
+                           &etcdserverpb::Cluster::Stub::MemberUpdate, request);
 }
 
 absl::StatusOr<etcdserverpb::MemberPromoteResponse> Client::MemberPromote(uint64_t id) const {
   etcdserverpb::MemberPromoteRequest request;
   request.set_id(id);
-  etcdserverpb::MemberPromoteResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.cluster->MemberPromote(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kOnlyUnsent, &Endpoint::cluster,
+                           &etcdserverpb::Cluster::Stub::MemberPromote, request);
 }
 
 absl::StatusOr<etcdserverpb::AlarmResponse> Client::Alarms() const {
   etcdserverpb::AlarmRequest request;
   request.set_action(etcdserverpb::AlarmRequest::GET);
-  etcdserverpb::AlarmResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kFreely, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.maintenance->Alarm(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kFreely, &Endpoint::maintenance,
+                           &etcdserverpb::Maintenance::Stub::Alarm, request);
 }
 
 absl::Status Client::MoveLeader(std::string_view endpoint_name, uint64_t to) const {
   etcdserverpb::MoveLeaderRequest request;
   request.set_targetid(to);
-  etcdserverpb::MoveLeaderResponse response;
-  return connections_->RunOn(endpoint_name,
-                             [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-                               return endpoint.maintenance->MoveLeader(context, request, &response);
-                             });
+  return connections_
+      ->AskOn(endpoint_name, &Endpoint::maintenance, &etcdserverpb::Maintenance::Stub::MoveLeader,
+              request)
+      .status();
 }
 
 absl::StatusOr<etcdserverpb::StatusResponse> Client::Status(std::string_view endpoint_name) const {
-  etcdserverpb::StatusResponse response;
-  const absl::Status status = connections_->RunOn(
-      endpoint_name, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.maintenance->Status(context, {}, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->AskOn(endpoint_name, &Endpoint::maintenance,
+                             &etcdserverpb::Maintenance::Stub::Status, {});
 }
 
 absl::StatusOr<etcdserverpb::AlarmResponse> Client::AlarmDisarm(
@@ -111,34 +75,23 @@ absl::StatusOr<etcdserverpb::AlarmResponse> Client::AlarmDisarm(
   request.set_action(etcdserverpb::AlarmRequest::DEACTIVATE);
   request.set_memberid(member);
   request.set_alarm(type);
-  etcdserverpb::AlarmResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kFreely, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.maintenance->Alarm(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kFreely, &Endpoint::maintenance,
+                           &etcdserverpb::Maintenance::Stub::Alarm, request);
 }
 
 absl::Status Client::Defragment(std::string_view endpoint_name) const {
-  etcdserverpb::DefragmentResponse response;
-  return connections_->RunOn(endpoint_name,
-                             [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-                               return endpoint.maintenance->Defragment(context, {}, &response);
-                             });
+  return connections_
+      ->AskOn(endpoint_name, &Endpoint::maintenance, &etcdserverpb::Maintenance::Stub::Defragment,
+              {})
+      .status();
 }
 
 absl::StatusOr<etcdserverpb::HashKVResponse> Client::HashKV(std::string_view endpoint_name,
                                                             int64_t revision) const {
   etcdserverpb::HashKVRequest request;
   request.set_revision(revision);
-  etcdserverpb::HashKVResponse response;
-  const absl::Status status = connections_->RunOn(
-      endpoint_name, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.maintenance->HashKV(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->AskOn(endpoint_name, &Endpoint::maintenance,
+                             &etcdserverpb::Maintenance::Stub::HashKV, request);
 }
 
 absl::Status Client::Snapshot(std::string_view endpoint_name, absl::Duration timeout,
@@ -160,25 +113,15 @@ absl::StatusOr<v3lockpb::LockResponse> Client::Lock(std::string_view name, int64
   v3lockpb::LockRequest request;
   request.set_name(std::string(name));
   request.set_lease(lease);
-  v3lockpb::LockResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kPatiently, timeout, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.lock->Lock(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kPatiently, timeout, &Endpoint::lock,
+                           &v3lockpb::Lock::Stub::Lock, request);
 }
 
 absl::StatusOr<v3lockpb::UnlockResponse> Client::Unlock(std::string_view key) const {
   v3lockpb::UnlockRequest request;
   request.set_key(std::string(key));
-  v3lockpb::UnlockResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kFreely, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.lock->Unlock(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kFreely, &Endpoint::lock, &v3lockpb::Lock::Stub::Unlock,
+                           request);
 }
 
 absl::StatusOr<v3electionpb::CampaignResponse> Client::Campaign(std::string_view name,
@@ -189,13 +132,8 @@ absl::StatusOr<v3electionpb::CampaignResponse> Client::Campaign(std::string_view
   request.set_name(std::string(name));
   request.set_lease(lease);
   request.set_value(std::string(value));
-  v3electionpb::CampaignResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kPatiently, timeout, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.election->Campaign(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kPatiently, timeout, &Endpoint::election,
+                           &v3electionpb::Election::Stub::Campaign, request);
 }
 
 absl::StatusOr<v3electionpb::ProclaimResponse> Client::Proclaim(
@@ -203,38 +141,23 @@ absl::StatusOr<v3electionpb::ProclaimResponse> Client::Proclaim(
   v3electionpb::ProclaimRequest request;
   *request.mutable_leader() = leader;
   request.set_value(std::string(value));
-  v3electionpb::ProclaimResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kOnlyUnsent, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.election->Proclaim(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kOnlyUnsent, &Endpoint::election,
+                           &v3electionpb::Election::Stub::Proclaim, request);
 }
 
 absl::StatusOr<v3electionpb::LeaderResponse> Client::Leader(std::string_view name) const {
   v3electionpb::LeaderRequest request;
   request.set_name(std::string(name));
-  v3electionpb::LeaderResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kFreely, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.election->Leader(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kFreely, &Endpoint::election,
+                           &v3electionpb::Election::Stub::Leader, request);
 }
 
 absl::StatusOr<v3electionpb::ResignResponse> Client::Resign(
     const v3electionpb::LeaderKey& leader) const {
   v3electionpb::ResignRequest request;
   *request.mutable_leader() = leader;
-  v3electionpb::ResignResponse response;
-  const absl::Status status = connections_->Run(
-      Repeat::kFreely, [&](const Endpoint& endpoint, grpc::ClientContext* context) {
-        return endpoint.election->Resign(context, request, &response);
-      });
-  if (!status.ok()) return status;
-  return response;
+  return connections_->Ask(Repeat::kFreely, &Endpoint::election,
+                           &v3electionpb::Election::Stub::Resign, request);
 }
 
 }  // namespace client

@@ -54,6 +54,12 @@ struct Endpoint {
 // One attempt on one endpoint.
 using Attempt = std::function<grpc::Status(const Endpoint&, grpc::ClientContext*)>;
 
+// A service of an endpoint, as &Endpoint::kv, and a unary method of its stub.
+template <typename Stub>
+using ServiceOf = std::unique_ptr<Stub> Endpoint::*;
+template <typename Stub, typename Request, typename Response>
+using MethodOf = grpc::Status (Stub::*)(grpc::ClientContext*, const Request&, Response*);
+
 absl::Status StatusOf(const grpc::Status& status);
 
 class Connections {
@@ -74,6 +80,31 @@ class Connections {
   }
   absl::Status RunOn(std::string_view name, absl::Duration timeout, const Attempt& attempt);
 
+  // Runs the one call that asks `request` of `method`, and returns what it answers.
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Ask(Repeat repeat, ServiceOf<Stub> service,
+                               MethodOf<Stub, Request, Response> method, const Request& request) {
+    return Ask(repeat, options_.call_timeout, service, method, request);
+  }
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> Ask(Repeat repeat, absl::Duration timeout, ServiceOf<Stub> service,
+                               MethodOf<Stub, Request, Response> method, const Request& request) {
+    Response response;
+    const absl::Status status = Run(repeat, timeout, CallOf(service, method, request, &response));
+    if (!status.ok()) return status;
+    return response;
+  }
+
+  // The same on this endpoint alone, once.
+  template <typename Stub, typename Request, typename Response>
+  absl::StatusOr<Response> AskOn(std::string_view name, ServiceOf<Stub> service,
+                                 MethodOf<Stub, Request, Response> method, const Request& request) {
+    Response response;
+    const absl::Status status = RunOn(name, CallOf(service, method, request, &response));
+    if (!status.ok()) return status;
+    return response;
+  }
+
   // Returns once the endpoint's connection stands, so that a failure before it is proof that
   // nothing was sent.
   absl::Status Connect(const Endpoint& endpoint, base::TimePoint deadline) const;
@@ -87,6 +118,15 @@ class Connections {
   size_t preferred() const { return preferred_.load(std::memory_order_relaxed); }
 
  private:
+  // `request` and *response must outlive it.
+  template <typename Stub, typename Request, typename Response>
+  static Attempt CallOf(ServiceOf<Stub> service, MethodOf<Stub, Request, Response> method,
+                        const Request& request, Response* response) {
+    return [=, &request](const Endpoint& endpoint, grpc::ClientContext* context) {
+      return ((*(endpoint.*service)).*method)(context, request, response);
+    };
+  }
+
   // *elsewhere: nobody can have run it, or running it again does no harm, so that the next
   // endpoint may be tried.
   absl::Status TryOne(const Endpoint& endpoint, Repeat repeat, base::TimePoint deadline,

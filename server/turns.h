@@ -58,7 +58,7 @@ class Turns {
       : gate_(gate), space_(space), state_(state), leases_(leases), waiters_(waiters) {}
 
   // Puts `value` under the session's key unless that is there. Lease 0: a lease is granted, for a
-  // minute, as etcd does.
+  // minute, as etcd does; like any other it is not renewed here, not even while its place waits.
   using Entered = std::function<void(absl::StatusOr<Place>)>;
   void Enter(const rpc::Call& call, const std::string& name, int64_t lease,
              const std::string& value, Entered done) const;

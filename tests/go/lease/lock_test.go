@@ -24,6 +24,7 @@ func TestLocksAndElections(t *testing.T) {
 	onEachMember(t, cluster, aLockIsHeldByOneAndGoesInOrder)
 	onEachMember(t, cluster, whoGoesAwayLeavesTheQueue)
 	onEachMember(t, cluster, theLockOfADeadSessionIsFree)
+	onEachMember(t, cluster, aSessionThatWaitsIsNotKeptAlive)
 	onEachMember(t, cluster, badLocksAndElections)
 	onEachMember(t, cluster, anElectionHasOneLeaderAtATime)
 	onEachMember(t, cluster, anObserverSeesEachValue)
@@ -139,6 +140,43 @@ func theLockOfADeadSessionIsFree(t *testing.T, ctx context.Context, client *clie
 	must[*lockpb.LockResponse](t)(
 		locks.Lock(ctx, &lockpb.LockRequest{Name: []byte(name), Lease: session(t, ctx, client, 60)}))
 	hasError(t, <-ended, codes.Unknown, "mutex: session is expired")
+}
+
+// As in etcd 3.7.1, which lets go of a session's lease before it waits.
+func aSessionThatWaitsIsNotKeptAlive(t *testing.T, ctx context.Context, client *clientv3.Client) {
+	locks := lockpb.NewLockClient(client.ActiveConnection())
+	elections := electionpb.NewElectionClient(client.ActiveConnection())
+	lock, election := t.Name()+"-lock", t.Name()+"-election"
+	holder := session(t, ctx, client, 60)
+	held := must[*lockpb.LockResponse](t)(
+		locks.Lock(ctx, &lockpb.LockRequest{Name: []byte(lock), Lease: holder}))
+	leads := must[*electionpb.CampaignResponse](t)(
+		elections.Campaign(ctx, &electionpb.CampaignRequest{Name: []byte(election), Lease: holder}))
+	waiter := session(t, ctx, client, 2)
+	locked, led := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := locks.Lock(ctx, &lockpb.LockRequest{Name: []byte(lock), Lease: waiter})
+		locked <- err
+	}()
+	go func() {
+		_, err := elections.Campaign(ctx,
+			&electionpb.CampaignRequest{Name: []byte(election), Lease: waiter})
+		led <- err
+	}()
+	queued(t, ctx, client, lock, 2)
+	queued(t, ctx, client, election, 2)
+	// Their lease ends.
+	queued(t, ctx, client, lock, 1)
+	queued(t, ctx, client, election, 1)
+	must[*lockpb.UnlockResponse](t)(locks.Unlock(ctx, &lockpb.UnlockRequest{Key: held.Key}))
+	hasError(t, <-locked, codes.Unknown, "mutex: session is expired")
+	must[*electionpb.ResignResponse](t)(elections.Resign(ctx,
+		&electionpb.ResignRequest{Leader: leads.Leader}))
+	if err := <-led; err != nil {
+		t.Fatalf("etcd's Campaign does not look whether its key is still there: %v", err)
+	}
+	_, err := elections.Leader(ctx, &electionpb.LeaderRequest{Name: []byte(election)})
+	hasError(t, err, codes.Unknown, "election: no leader")
 }
 
 func badLocksAndElections(t *testing.T, ctx context.Context, client *clientv3.Client) {
