@@ -191,6 +191,7 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
   // lock, as it may call back at once; writing_ and finished_ keep everybody else out.
   void Advance() {
     bool write = false;
+    grpc::WriteOptions options;
     {
       std::lock_guard lock(mutex_);
       if (writing_ || finished_) return;
@@ -198,6 +199,8 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
         writing_ = write = true;
         outgoing_ = BufferOf(std::move(queue_.front()));
         queue_.pop_front();
+        // What is behind it takes it along.
+        if (!queue_.empty()) options.set_buffer_hint();
         if (end_if_unread_) ticket_ = unread_.Begin(call_, outgoing_.Length());
       } else if (finish_wanted_) {
         finished_ = true;
@@ -206,7 +209,7 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
       }
     }
     if (write) {
-      StartWrite(&outgoing_);
+      StartWrite(&outgoing_, options);
     } else {
       grpc::ServerGenericBidiReactor::Finish(GrpcStatus(status_));
     }
