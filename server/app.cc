@@ -70,6 +70,12 @@ store::WatchHubOptions WatchHubOptionsOf(const Config& config, const Storage& st
   return options;
 }
 
+SpaceWatch WatchedSpace(const Config& config, const Storage& storage) {
+  const std::string& path = storage.directory->path();
+  return SpaceWatch({.directory = path, .min_free_bytes = config.min_free_bytes},
+                    [path] { return ReadDiskSpace(path); });
+}
+
 PeerIdentity IdentityOf(const Config& config, const Storage& storage) {
   return {storage.identity().cluster_id(), storage.identity().member_id(),
           storage.identity().data_dir_uuid(), config.initial_advertise_peer_urls};
@@ -136,7 +142,9 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
       changer_(&replica_, &state_, &clock_),
       keeper_(config.name, KeeperParts()),
       quota_(&state_, config.quota_backend_bytes),
-      upkeep_(config, storage_.get(), &node_, &state_, &quota_, &compactions_),
+      alarm_({storage_->identity().member_id(), config.RequestTimeout()},
+             WatchedSpace(config, *storage_), &replica_, &state_, &quota_),
+      upkeep_(config, storage_.get(), &node_, &alarm_, &compactions_),
       gate_(GateOptionsOf(config, *storage_), &replica_, &clock_),
       space_gate_(&gate_, &state_, &quota_),
       answer_memory_(config.answer_memory_bytes, kAnswersWaitingMax),

@@ -38,6 +38,7 @@
 #include "server/lock_service.h"
 #include "server/maintenance_service.h"
 #include "server/member_keeper.h"
+#include "server/no_space_alarm.h"
 #include "server/peer_book.h"
 #include "server/peer_transport.h"
 #include "server/quota.h"
@@ -119,6 +120,7 @@ class App {
   MemberKeeper keeper_;
   Quota quota_;
   CompactionWaiters compactions_;
+  NoSpaceAlarm alarm_;
   Upkeep upkeep_;
   Gate gate_;
   SpaceGate space_gate_;

@@ -150,8 +150,10 @@ std::vector<Flag> ClusterFlags() {
   };
 }
 
+constexpr char kLimits[] = "Limits and memory";
+
 std::vector<Flag> LimitFlags() {
-  const std::string kGroup = "Limits and memory";
+  const std::string kGroup = kLimits;
   return {
       {"quota-backend-bytes", kGroup, "bytes", "2147483648",
        "What the store may hold, versions that are not compacted among it; beyond it the NOSPACE "
@@ -182,6 +184,12 @@ std::vector<Flag> LimitFlags() {
       {"watch-progress-notify-interval", kGroup, "duration", "10m",
        "Watchers that ask for it hear so often, or a tenth later, how far they are.",
        Effect::kServed, SetDuration(&Config::watch_progress_notify_interval)},
+  };
+}
+
+std::vector<Flag> MemoryFlags() {
+  const std::string kGroup = kLimits;
+  return {
       {"max-watchers", kGroup, "number", "1000000", "The most watchers on this member.",
        Effect::kServed, SetNumber(&Config::max_watchers)},
       {"watch-stream-bytes", kGroup, "bytes", "4194304",
@@ -313,6 +321,7 @@ const std::vector<Flag>& AllFlags() {
     add(MemberFlags());
     add(ClusterFlags());
     add(LimitFlags());
+    add(MemoryFlags());
     add(IgnoredFlags());
     add(RefusedFlags());
     return all;

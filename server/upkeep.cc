@@ -2,8 +2,6 @@
 
 #include "server/upkeep.h"
 
-#include <algorithm>
-
 #include "glog/logging.h"
 #include "proto/etcd/raft_internal.pb.h"
 
@@ -13,24 +11,19 @@ namespace {
 // Changes that one step of the background compaction looks at.
 constexpr size_t kCompactStepRecords = 2000;
 constexpr base::Duration kPause = std::chrono::milliseconds(50);
-constexpr base::Duration kRoomFor = std::chrono::seconds(10);
 constexpr base::Duration kLookInterval = std::chrono::milliseconds(500);
 // A disk fills at hundreds of MiB a second.
 constexpr base::Duration kSpaceLookInterval = std::chrono::milliseconds(50);
 
 }  // namespace
 
-Upkeep::Upkeep(const Config& config, Storage* storage, raft::Node* node, const State* state,
-               Quota* quota, CompactionWaiters* compactions)
-    : self_(storage->identity().member_id()),
-      request_timeout_(config.RequestTimeout()),
+Upkeep::Upkeep(const Config& config, Storage* storage, raft::Node* node, NoSpaceAlarm* alarm,
+               CompactionWaiters* compactions)
+    : request_timeout_(config.RequestTimeout()),
       storage_(storage),
       node_(node),
-      state_(state),
-      quota_(quota),
       compactions_(compactions),
-      space_({.directory = storage->directory->path(), .min_free_bytes = config.min_free_bytes},
-             [path = storage->directory->path()] { return ReadDiskSpace(path); }),
+      alarm_(alarm),
       auto_compaction_(
           *ParseAutoCompaction(config.auto_compaction_mode, config.auto_compaction_retention)) {}
 
@@ -52,7 +45,7 @@ base::Duration Upkeep::Once(base::TimePoint now) {
   }
   if (state_is_current_ && now >= space_look_due_) {
     space_look_due_ = now + kSpaceLookInterval;
-    WatchSpace(now);
+    alarm_->Look(now);
   }
   return more.ok() && *more ? base::Duration::zero() : kPause;
 }
@@ -64,30 +57,6 @@ void Upkeep::ReleaseLog() {
   node_->Report(raft::StateFlushed{released_});
 }
 
-bool Upkeep::AlarmIsRaised() const {
-  const auto alarms = state_->alarms();
-  return std::any_of(alarms.begin(), alarms.end(), [this](const etcdserverpb::AlarmMember& alarm) {
-    return alarm.memberid() == self_ && alarm.alarm() == etcdserverpb::NOSPACE;
-  });
-}
-
-void Upkeep::WatchSpace(base::TimePoint now) {
-  const bool was_low = space_.low();
-  const absl::Status looked = space_.Look();
-  LOG_IF(WARNING, !looked.ok()) << looked;
-  const bool raised = AlarmIsRaised();
-  if (space_.low() && !was_low) node_->TransferLeadership(raft::kNobody);
-  if (space_.low() && !raised) {
-    PublishAlarm(true, now);
-  } else if (!space_.low() && raised && QuotaHasRoom(now) &&
-             (space_.alarm_is_ours() || quota_->alarm_is_ours())) {
-    PublishAlarm(false, now);
-  } else if (!space_.low() && !raised) {
-    space_.AlarmCleared();
-    room_since_.reset();
-  }
-}
-
 void Upkeep::CompactIfDue(base::TimePoint now) {
   const raft::NodeStatus status = node_->status();
   const auto revision =
@@ -97,29 +66,6 @@ void Upkeep::CompactIfDue(base::TimePoint now) {
   LOG(INFO) << "compacts to revision " << *revision << " (--auto-compaction-retention)";
   etcdserverpb::InternalRaftRequest request;
   request.mutable_compaction()->set_revision(*revision);
-  node_->Publish(request.SerializeAsString(), now + request_timeout_,
-                 [](const raft::PublishOutcome&) {});
-}
-
-// Not at once: whoever makes room by hand also disarms by hand, and may want to see the alarm.
-bool Upkeep::QuotaHasRoom(base::TimePoint now) {
-  if (!quota_->alarm_is_ours()) return true;
-  if (!quota_->HasRoomAgain()) {
-    room_since_.reset();
-    return false;
-  }
-  if (!room_since_.has_value()) room_since_ = now;
-  return now - *room_since_ >= kRoomFor;
-}
-
-// Until it is seen in the state it is said again; twice says the same.
-void Upkeep::PublishAlarm(bool active, base::TimePoint now) {
-  etcdserverpb::InternalRaftRequest request;
-  auto* alarm = request.mutable_alarm();
-  alarm->set_action(active ? etcdserverpb::AlarmRequest::ACTIVATE
-                           : etcdserverpb::AlarmRequest::DEACTIVATE);
-  alarm->set_memberid(self_);
-  alarm->set_alarm(etcdserverpb::NOSPACE);
   node_->Publish(request.SerializeAsString(), now + request_timeout_,
                  [](const raft::PublishOutcome&) {});
 }

@@ -8,17 +8,13 @@
 #pragma once
 
 #include <atomic>
-#include <cstdint>
-#include <optional>
 
 #include "base/time.h"
 #include "raft/node/node.h"
 #include "server/auto_compaction.h"
 #include "server/compaction_waiters.h"
 #include "server/config.h"
-#include "server/parts.h"
-#include "server/quota.h"
-#include "server/space_watch.h"
+#include "server/no_space_alarm.h"
 #include "server/storage.h"
 
 namespace server {
@@ -26,7 +22,7 @@ namespace server {
 class Upkeep {
  public:
   // All must outlive it.
-  Upkeep(const Config& config, Storage* storage, raft::Node* node, const State* state, Quota* quota,
+  Upkeep(const Config& config, Storage* storage, raft::Node* node, NoSpaceAlarm* alarm,
          CompactionWaiters* compactions);
 
   // The state has caught up with what was committed when this member started: only now does it
@@ -38,25 +34,15 @@ class Upkeep {
 
  private:
   void ReleaseLog();
-  void WatchSpace(base::TimePoint now);
   // What nobody compacts by hand.
   void CompactIfDue(base::TimePoint now);
-  // Tells the cluster that this member's disk is full, or no more.
-  void PublishAlarm(bool active, base::TimePoint now);
-  bool AlarmIsRaised() const;
-  bool QuotaHasRoom(base::TimePoint now);
 
-  const uint64_t self_;
   const base::Duration request_timeout_;
   Storage* const storage_;
   raft::Node* const node_;
-  const State* const state_;
-  Quota* const quota_;
   CompactionWaiters* const compactions_;
-  SpaceWatch space_;
+  NoSpaceAlarm* const alarm_;
   AutoCompaction auto_compaction_;
-  // When the quota was first seen to have room again.
-  std::optional<base::TimePoint> room_since_;
   std::atomic<bool> state_is_current_{false};
   base::TimePoint look_due_;
   base::TimePoint space_look_due_;

@@ -56,7 +56,7 @@ class LoneReplica final : public Replica {
     });
   }
   void ChangeConfiguration(std::string, raft::Index, base::TimePoint, raft::PublishDone) override {}
-  void TransferLeadership(raft::NodeId) override {}
+  void TransferLeadership(raft::NodeId) override { ++hand_overs; }
   void ReadIndex(base::TimePoint, raft::ReadDone done) override { LocalRead(std::move(done)); }
   void LocalRead(raft::ReadDone done) override {
     Do([done = std::move(done)] { done(raft::ReadOutcome::kReady); });
@@ -65,6 +65,7 @@ class LoneReplica final : public Replica {
 
   store::KvMachine* machine() { return machine_.get(); }
   raft::NodeStatus node;
+  int hand_overs = 0;
 
  private:
   void Do(std::function<void()> task) {

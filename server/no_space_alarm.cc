@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "server/no_space_alarm.h"
+
+#include <algorithm>
+
+#include "glog/logging.h"
+#include "proto/etcd/raft_internal.pb.h"
+
+namespace server {
+namespace {
+
+constexpr base::Duration kRoomFor = std::chrono::seconds(10);
+
+}  // namespace
+
+void NoSpaceAlarm::Look(base::TimePoint now) {
+  const bool was_low = space_.low();
+  const absl::Status looked = space_.Look();
+  LOG_IF(WARNING, !looked.ok()) << looked;
+  const bool raised = Raised();
+  if (space_.low() && !was_low) replica_->TransferLeadership(raft::kNobody);
+  if (space_.low() && !raised) {
+    Publish(true, now);
+  } else if (!space_.low() && raised && QuotaHasRoom(now) &&
+             (space_.alarm_is_ours() || quota_->alarm_is_ours())) {
+    Publish(false, now);
+  } else if (!space_.low() && !raised) {
+    space_.AlarmCleared();
+    room_since_.reset();
+  }
+}
+
+bool NoSpaceAlarm::Raised() const {
+  const auto alarms = state_->alarms();
+  return std::any_of(alarms.begin(), alarms.end(), [this](const etcdserverpb::AlarmMember& alarm) {
+    return alarm.memberid() == options_.member_id && alarm.alarm() == etcdserverpb::NOSPACE;
+  });
+}
+
+// Not at once: whoever makes room by hand also disarms by hand, and may want to see the alarm.
+bool NoSpaceAlarm::QuotaHasRoom(base::TimePoint now) {
+  if (!quota_->alarm_is_ours()) return true;
+  if (!quota_->HasRoomAgain()) {
+    room_since_.reset();
+    return false;
+  }
+  if (!room_since_.has_value()) room_since_ = now;
+  return now - *room_since_ >= kRoomFor;
+}
+
+// Until it is seen in the state it is said again; twice says the same.
+void NoSpaceAlarm::Publish(bool active, base::TimePoint now) {
+  etcdserverpb::InternalRaftRequest request;
+  auto* alarm = request.mutable_alarm();
+  alarm->set_action(active ? etcdserverpb::AlarmRequest::ACTIVATE
+                           : etcdserverpb::AlarmRequest::DEACTIVATE);
+  alarm->set_memberid(options_.member_id);
+  alarm->set_alarm(etcdserverpb::NOSPACE);
+  replica_->Publish(request.SerializeAsString(), now + options_.request_timeout,
+                    [](const raft::PublishOutcome&) {});
+}
+
+}  // namespace server
