@@ -11,15 +11,19 @@ namespace server {
 namespace {
 
 constexpr base::Duration kRoomFor = std::chrono::seconds(10);
+// Where all disks are nearly full leadership does not go round and round.
+constexpr base::Duration kHandOverPause = std::chrono::seconds(30);
 
 }  // namespace
 
 void NoSpaceAlarm::Look(base::TimePoint now) {
-  const bool was_low = space_.low();
   const absl::Status looked = space_.Look();
   LOG_IF(WARNING, !looked.ok()) << looked;
   const bool raised = Raised();
-  if (space_.low() && !was_low) replica_->TransferLeadership(raft::kNobody);
+  if (space_.low() && now >= hand_over_due_ && Leads()) {
+    hand_over_due_ = now + kHandOverPause;
+    replica_->TransferLeadership(raft::kNobody);
+  }
   if (space_.low() && !raised) {
     Publish(true, now);
   } else if (!space_.low() && raised && QuotaHasRoom(now) &&
@@ -29,6 +33,11 @@ void NoSpaceAlarm::Look(base::TimePoint now) {
     space_.AlarmCleared();
     room_since_.reset();
   }
+}
+
+bool NoSpaceAlarm::Leads() const {
+  const raft::NodeStatus status = replica_->status();
+  return status.leader == status.self;
 }
 
 bool NoSpaceAlarm::Raised() const {

@@ -35,11 +35,12 @@ class NoSpaceAlarm {
         state_(state),
         quota_(quota) {}
 
-  // Looks at the disk and the quota. A leader whose disk has become nearly full hands over.
+  // Looks at the disk and the quota. A leader whose disk is nearly full hands over.
   // Requires: the state knows the alarms that there are.
   void Look(base::TimePoint now);
 
  private:
+  bool Leads() const;
   bool Raised() const;
   // Tells the cluster.
   void Publish(bool active, base::TimePoint now);
@@ -50,6 +51,7 @@ class NoSpaceAlarm {
   Replica* const replica_;
   const State* const state_;
   const Quota* const quota_;
+  base::TimePoint hand_over_due_;
   // When the quota was first seen to have room again.
   std::optional<base::TimePoint> room_since_;
 };

@@ -52,9 +52,8 @@ base::Duration Upkeep::Once(base::TimePoint now) {
 
 void Upkeep::ReleaseLog() {
   const auto flushed = storage_->machine->persisted_applied();
-  if (!flushed.ok() || flushed->index <= released_) return;
-  released_ = flushed->index;
-  node_->Report(raft::StateFlushed{released_});
+  // Said again: what a peer that lagged has held back may go once it has caught up.
+  if (flushed.ok()) node_->Report(raft::StateFlushed{flushed->index});
 }
 
 void Upkeep::CompactIfDue(base::TimePoint now) {

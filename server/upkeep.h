@@ -46,7 +46,6 @@ class Upkeep {
   std::atomic<bool> state_is_current_{false};
   base::TimePoint look_due_;
   base::TimePoint space_look_due_;
-  raft::Index released_;
 };
 
 }  // namespace server

@@ -72,14 +72,20 @@ class NoSpaceAlarmTest : public testing::Test {
   std::unique_ptr<NoSpaceAlarm> alarm_;
 };
 
-TEST_F(NoSpaceAlarmTest, RaisesWhileTheDiskIsLowAndHandsOverOnce) {
+TEST_F(NoSpaceAlarmTest, RaisesWhileTheDiskIsLowAndHandsOverIfItLeads) {
   EXPECT_FALSE(RaisedWith(5'000));
+  replica_.node.leader = raft::NodeId(33);
+  EXPECT_TRUE(RaisedWith(50));
+  EXPECT_EQ(replica_.hand_overs, 0);
+  replica_.node.leader = replica_.node.self;
   EXPECT_TRUE(RaisedWith(50));
   EXPECT_EQ(replica_.hand_overs, 1);
   const auto raised_at = replica_.machine()->applied().index;
   EXPECT_TRUE(RaisedWith(40));
   EXPECT_EQ(replica_.hand_overs, 1);
   EXPECT_EQ(replica_.machine()->applied().index, raised_at) << "what is raised is not said again";
+  EXPECT_TRUE(RaisedWith(40, 30));
+  EXPECT_EQ(replica_.hand_overs, 2) << "nobody was there to take it, or it came back";
   EXPECT_FALSE(RaisedWith(5'000));
 }
 
