@@ -134,9 +134,9 @@ void MemberKeeper::LogWaits(const Membership& membership, const raft::NodeStatus
     if (id != status.self.value() && !parts_.peers->ConnectedSince(id))
       missing.push_back(Who(member));
   }
-  LOG(WARNING) << name_ << ": for "
+  LOG(WARNING) << name_ << ": commits have waited for "
                << std::chrono::duration_cast<std::chrono::seconds>(now - wait_since_).count()
-               << " s: " << raft::CommitWaitName(wait_)
+               << " s: for " << raft::CommitWaitName(wait_)
                << (missing.empty() ? "" : "; not connected: " + absl::StrJoin(missing, ", "));
 }
 

@@ -80,14 +80,15 @@ struct CoreStart {
 
 // Why the commit index of a leader does not move.
 enum class CommitWait : uint8_t {
-  kNone,        // it moves, or there is nothing to commit
-  kNoQuorum,    // too few voters are heard
-  kOwnDisk,     // this node's disk does not finish a write
-  kPeerDisk,    // a quorum is heard but does not acknowledge
-  kSnapshot,    // voters that it needs are being sent a state
-  kTransfer,    // leadership is being handed over
-  kApply,       // it moves, but the state machine lags too far behind it
-  kLearnerLags  // it moves, but a learner is far behind
+  kNone,         // it moves, or there is nothing to commit
+  kNoQuorum,     // too few voters are heard
+  kOwnDisk,      // this node's disk does not finish a write
+  kPeerDisk,     // a quorum is heard but does not acknowledge
+  kSnapshot,     // voters that it needs are being sent a state
+  kTransfer,     // leadership is being handed over
+  kApply,        // it moves, but the state machine lags too far behind it
+  kLearnerLags,  // it moves, but a learner is far behind
+  kNoLeader      // this node knows no leader
 };
 const char* CommitWaitName(CommitWait wait);
 
@@ -123,6 +124,8 @@ class Core {
   Index configuration_index() const { return configurations_.back().first; }
   bool transferring() const { return transfer_.has_value(); }
   bool state_lost() const { return state_lost_; }
+  // The leader has heard a later life of this node.
+  bool outlived() const { return hard_state_.forgotten >= options_.session; }
   CommitWait commit_wait() const;
   // When the oldest write that is not durable yet was asked for.
   std::optional<base::TimePoint> oldest_write_at() const;
@@ -195,6 +198,7 @@ class Core {
 
   // persistence.cc
   void OnPersisted(WriteNumber write);
+  void ForgetLives(Session session);
   void ClearDoubtIfWhole();
   void OnOwnFetched(const Fetched& fetched);
   void OnApplied(const Applied& applied);

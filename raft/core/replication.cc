@@ -219,12 +219,13 @@ const char* CommitWaitName(CommitWait wait) {
                                            "a snapshot on its way",
                                            "a hand-over",
                                            "its state machine",
-                                           "a learner that lags"};
+                                           "a learner that lags",
+                                           "a leader"};
   return kNames[static_cast<size_t>(wait)];
 }
 
 CommitWait Core::commit_wait() const {
-  if (!is_leader()) return CommitWait::kNone;
+  if (!is_leader()) return leader_ == kNobody ? CommitWait::kNoLeader : CommitWait::kNone;
   const auto heard = [this](NodeId node) {
     return node == options_.self ||
            progress_.at(node).last_heard > now_ - options_.election_timeout;
@@ -243,6 +244,7 @@ CommitWait Core::commit_wait() const {
   }
   if (commit_index_ - last_applied_ > options_.apply_gap_max) return CommitWait::kApply;
   for (NodeId learner : configuration().learners()) {
+    if (learner == options_.self) continue;
     const Progress& progress = progress_.at(learner);
     if (progress.match_index + options_.apply_gap_max < commit_index_) {
       return CommitWait::kLearnerLags;

@@ -64,10 +64,13 @@ struct NodeStatus {
   Index applied_index;
   Index persisted_index;
   Index last_index;
-  // Leader: why the commit index does not move.
+  // Why the commit index does not move, as far as this member can tell.
   CommitWait commit_wait = CommitWait::kNone;
   // This member forgot part of its log and does not vote until it is whole again.
   bool doubtful = false;
+  // Its directory is an older copy of itself. Nobody hears what this life of it says: it should
+  // end, and the next one catches up, in doubt.
+  bool outlived = false;
   // Its state is lost and is being replaced.
   bool state_lost = false;
   bool is_learner = false;
