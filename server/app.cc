@@ -33,6 +33,10 @@ constexpr size_t kBackgroundJobsMax = 64;
 constexpr size_t kBackupsMax = 2;
 // Large answers that wait for memory.
 constexpr size_t kAnswersWaitingMax = 10'000;
+constexpr char kOlderCopy[] =
+    "its data directory is an older copy of itself: the leader has heard a later start of it. What "
+    "it acknowledged since is not there, so it is in doubt; start it again, and it catches up "
+    "before it votes";
 constexpr base::Duration kPublishPause = std::chrono::milliseconds(200);
 constexpr base::Duration kMembersPause = std::chrono::milliseconds(20);
 // So long must a member have been connected for a strict change of the members, as in etcd.
@@ -135,6 +139,7 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
              &snapshots_out_},
             [this](const raft::NodeStatus& status) {
               LogStatus(config_.name, status);
+              if (status.outlived) EndBecause(kOlderCopy);
               transfers_.Look(status, clock_.Now());
               leases_.Wake();
             }),
@@ -183,7 +188,8 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
         ASSIGN_OR_RETURN(const std::string directory, snapshots_in_.Take(staged));
         return storage_->TakeStaged(directory);
       });
-  storage_->machine->set_keep_staged([this] { storage_->KeepTaken(); });
+  storage_->machine->set_keep_staged(
+      [this](raft::LogPosition position) { storage_->KeepTaken(position); });
   FollowState();
   range_streams_.Register(&client_registry_);
   watches_.Register(&client_registry_);

@@ -208,10 +208,15 @@ absl::Status Storage::BeginLogAnew(store::RaftLogContents* contents) {
   const std::string what =
       absl::StrCat(directory->log(), " holds entries ", contents->base.index.value() + 1, " to ",
                    contents->last_index.value(), ", but the state stands at ",
-                   applied.index.value(), " of term ", applied.term.value(),
-                   ": the log was lost, or a snapshot was just put in the state's place");
-  RETURN_IF_ERROR(OnDamage(what));
+                   applied.index.value(), " of term ", applied.term.value());
+  if (promises->LogUnsettledAt(applied)) {
+    LOG(INFO) << what << ", which was another member's until just before this one ended: the log "
+              << "begins anew behind it";
+  } else {
+    RETURN_IF_ERROR(OnDamage(what + ": the log was lost"));
+  }
   log->Restart(applied);
+  promises->LogSettled(applied);
   *contents = store::RaftLogContents();
   contents->base = applied;
   contents->last_index = applied.index;
@@ -254,6 +259,7 @@ absl::Status Storage::CheckLogAgainstState(store::RaftLogContents* contents) {
                      *contents);
   }
   if (TermAt(*contents, applied.index) != applied.term) return BeginLogAnew(contents);
+  promises->LogSettled(applied);
   return absl::OkStatus();
 }
 
@@ -330,9 +336,9 @@ absl::StatusOr<std::unique_ptr<store::Engine>> Storage::TakeStaged(const std::st
   return engine;
 }
 
-void Storage::KeepTaken() {
+void Storage::KeepTaken(raft::LogPosition position) {
   // The one atomic step: from here on a start finds the new state.
-  promises->SaveStateNumber(promises->state_number() + 1);
+  promises->SaveTakenState(promises->state_number() + 1, position);
 }
 
 }  // namespace server

@@ -58,7 +58,7 @@ struct Storage {
   // old one. Threads: the apply thread.
   absl::StatusOr<std::unique_ptr<store::Engine>> TakeStaged(const std::string& staged);
   // The state that was taken last is good: it is this member's, durably. Threads: the apply thread.
-  void KeepTaken();
+  void KeepTaken(raft::LogPosition position);
   // Removes the states that are not in use any more.
   void RemoveOtherStates() const { directory->RemoveOtherStates(promises->state_number()); }
   // The entry that the state in that directory stands at. Errors: what makes it no state.

@@ -126,7 +126,7 @@ std::unique_ptr<KvMachine> KvMachine::OpenLost(const KvMachineOptions& options) 
   return machine;
 }
 
-absl::Status KvMachine::Load(std::unique_ptr<Engine> engine, const std::function<void()>& keep) {
+absl::Status KvMachine::Load(std::unique_ptr<Engine> engine, const KeepStaged& keep) {
   ASSIGN_OR_RETURN(const AppliedRecord numbers, DecodeFound([&](OnValue on_value) {
                      return engine->Get(Family::kApplied, kPositionName, on_value);
                    }));
@@ -141,7 +141,7 @@ absl::Status KvMachine::Load(std::unique_ptr<Engine> engine, const std::function
     backing->compaction.Request(numbers.compact_revision, numbers.compacted_at);
   }
   // From here on nothing fails.
-  if (keep) keep();
+  if (keep) keep(numbers.applied);
   cluster_.TakeFrom(&cluster);
   bench_ = std::move(bench);
   auto view = std::make_shared<const View>(View{backing, backing->engine->NewView(), numbers});
@@ -155,7 +155,7 @@ absl::Status KvMachine::Install(std::unique_ptr<Engine> engine) {
   return Install(std::move(engine), nullptr);
 }
 
-absl::Status KvMachine::Install(std::unique_ptr<Engine> engine, const std::function<void()>& keep) {
+absl::Status KvMachine::Install(std::unique_ptr<Engine> engine, const KeepStaged& keep) {
   const raft::LogPosition old_position = applied();
   const std::shared_ptr<Backing> old = bench_->backing;
   const int64_t old_revision = revision();

@@ -80,9 +80,10 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
   absl::Status Install(std::unique_ptr<Engine> engine);
   // All of these before the node starts.
   void set_take_staged(TakeStaged take_staged) { take_staged_ = std::move(take_staged); }
-  // Called when a staged state was opened and found good, before anything is read from it: makes
-  // it this member's, durably.
-  void set_keep_staged(std::function<void()> keep_staged) { keep_staged_ = std::move(keep_staged); }
+  // Called when a staged state was opened and found good, before anything is read from it, with
+  // where it stands: makes it this member's, durably.
+  using KeepStaged = std::function<void(raft::LogPosition)>;
+  void set_keep_staged(KeepStaged keep_staged) { keep_staged_ = std::move(keep_staged); }
   // Called after each Install of a staged state: the files of the one before may go.
   void set_on_installed(std::function<void()> on_installed) {
     on_installed_ = std::move(on_installed);
@@ -181,8 +182,8 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
   explicit KvMachine(const KvMachineOptions& options);
 
   // `keep` is called, if it is there, once nothing can fail any more.
-  absl::Status Load(std::unique_ptr<Engine> engine, const std::function<void()>& keep);
-  absl::Status Install(std::unique_ptr<Engine> engine, const std::function<void()>& keep);
+  absl::Status Load(std::unique_ptr<Engine> engine, const KeepStaged& keep);
+  absl::Status Install(std::unique_ptr<Engine> engine, const KeepStaged& keep);
   absl::Status ApplyEntry(const raft::ApplyItem& item, std::string* response);
   // False once the state is lost.
   bool ApplyItems(std::span<const raft::ApplyItem> items, std::vector<raft::ApplyResult>* results);
@@ -205,7 +206,7 @@ class KvMachine final : public raft::StateMachine, public ChangeReader {
 
   const KvMachineOptions options_;
   TakeStaged take_staged_;
-  std::function<void()> keep_staged_;
+  KeepStaged keep_staged_;
   std::function<void()> on_installed_;
   OnDamage on_damage_;
   ChangeObserver* observer_ = nullptr;

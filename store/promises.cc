@@ -2,6 +2,7 @@
 
 #include "store/promises.h"
 
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -40,6 +41,7 @@ absl::StatusOr<std::unique_ptr<Promises>> Promises::Load(std::unique_ptr<MetaSto
     promises->hard_state_.voted_for = raft::NodeId(hard_state.voted_for());
   }
   promises->hard_state_.doubtful = hard_state.doubtful();
+  promises->hard_state_.forgotten = raft::Session(hard_state.forgotten_boots());
   datum::disk::Identity identity;
   RETURN_IF_ERROR(promises->LoadRecord(kIdentity, &identity, &found));
   if (found) promises->identity_ = identity;
@@ -47,9 +49,8 @@ absl::StatusOr<std::unique_ptr<Promises>> Promises::Load(std::unique_ptr<MetaSto
   datum::disk::BootCount boots;
   RETURN_IF_ERROR(promises->LoadRecord(kBootCount, &boots, &found));
   promises->boots_ = boots.boots();
-  datum::disk::CurrentState state;
-  RETURN_IF_ERROR(promises->LoadRecord(kCurrentState, &state, &found));
-  if (found) promises->state_number_ = state.state_number();
+  RETURN_IF_ERROR(promises->LoadRecord(kCurrentState, &promises->state_, &found));
+  if (!found) promises->state_.set_state_number(1);
   return promises;
 }
 
@@ -62,12 +63,17 @@ void Promises::SaveHardState(const raft::HardState& hard_state) {
   record.set_current_term(hard_state.current_term.value());
   if (hard_state.voted_for) record.set_voted_for(hard_state.voted_for->value());
   record.set_doubtful(hard_state.doubtful);
+  record.set_forgotten_boots(hard_state.forgotten.value());
   meta_->PutDurably(kHardState, record.SerializeAsString());
   hard_state_ = hard_state;
 }
 
 void Promises::RaiseTerm(raft::Term term) {
-  if (term > hard_state_.current_term) SaveHardState({term, std::nullopt, hard_state_.doubtful});
+  if (term <= hard_state_.current_term) return;
+  raft::HardState raised = hard_state_;
+  raised.current_term = term;
+  raised.voted_for.reset();
+  SaveHardState(raised);
 }
 
 void Promises::SaveIdentity(const datum::disk::Identity& identity) {
@@ -82,7 +88,8 @@ void Promises::SaveConfiguration(const datum::disk::NewestConfiguration& configu
 
 uint64_t Promises::CountBoot(uint64_t first) {
   if (base::Planted("boots-not-counted") && boots_ > 0) return boots_;
-  const uint64_t next = boots_ == 0 ? first : boots_ + 1;
+  const uint64_t next =
+      std::max(boots_ == 0 ? first : boots_ + 1, hard_state_.forgotten.value() + 1);
   datum::disk::BootCount record;
   record.set_boots(next);
   meta_->PutDurably(kBootCount, record.SerializeAsString());
@@ -90,11 +97,31 @@ uint64_t Promises::CountBoot(uint64_t first) {
   return boots_;
 }
 
-void Promises::SaveStateNumber(uint64_t number) {
-  datum::disk::CurrentState record;
-  record.set_state_number(number);
-  meta_->PutDurably(kCurrentState, record.SerializeAsString());
-  state_number_ = number;
+void Promises::SaveTakenState(uint64_t number, raft::LogPosition position) {
+  std::lock_guard lock(state_mutex_);
+  state_.set_state_number(number);
+  state_.set_taken_index(position.index.value());
+  state_.set_taken_term(position.term.value());
+  meta_->PutDurably(kCurrentState, state_.SerializeAsString());
+}
+
+bool Promises::TookAt(raft::LogPosition position) const {
+  return position.index != raft::Index{} && state_.taken_index() == position.index.value() &&
+         state_.taken_term() == position.term.value();
+}
+
+bool Promises::LogUnsettledAt(raft::LogPosition position) const {
+  std::lock_guard lock(state_mutex_);
+  return TookAt(position);
+}
+
+void Promises::LogSettled(raft::LogPosition position) {
+  std::lock_guard lock(state_mutex_);
+  // Another state may have been taken since.
+  if (!TookAt(position)) return;
+  state_.clear_taken_index();
+  state_.clear_taken_term();
+  meta_->PutDurably(kCurrentState, state_.SerializeAsString());
 }
 
 }  // namespace store

@@ -3,12 +3,13 @@
 // promises.h: what this member has promised: term and votedFor, and who it is.
 //
 // Held in meta/ as proto/disk.proto. Each is durable before it is relied upon.
-// Threads: SaveHardState from the log thread; SaveStateNumber from the apply thread; the rest at
-//          init, where it says nothing else.
+// Threads: SaveHardState and LogSettled from the log thread; SaveTakenState from the apply thread;
+//          the rest at init, where it says nothing else.
 
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 
 #include "absl/status/statusor.h"
@@ -37,7 +38,7 @@ class Promises final : public raft::PromiseStore {
   void SaveIdentity(const datum::disk::Identity& identity);
 
   // Raises the boot count by one, durably, and returns it: 1 at the first start.
-  // At least `first`, if this is the first.
+  // At least `first`, if this is the first; above what this directory has forgotten.
   uint64_t CountBoot(uint64_t first = 1);
 
   // How often this directory was started before.
@@ -48,11 +49,19 @@ class Promises final : public raft::PromiseStore {
   void SaveConfiguration(const datum::disk::NewestConfiguration& configuration);
 
   // Which state-N directory holds the state; 1 for a new member.
-  uint64_t state_number() const { return state_number_; }
-  void SaveStateNumber(uint64_t number);
+  uint64_t state_number() const { return state_.state_number(); }
+  // Another member's state, which stands at `position`, is this one's from here on, under that
+  // number. The log may not know of it yet.
+  void SaveTakenState(uint64_t number, raft::LogPosition position);
+  // A state was taken at that position and the log was not settled since: should it not hold the
+  // position, then because this member ended before it could begin anew. Nothing was lost.
+  bool LogUnsettledAt(raft::LogPosition position) const;
+  void LogSettled(raft::LogPosition position) override;
 
  private:
   explicit Promises(std::unique_ptr<MetaStore> meta) : meta_(std::move(meta)) {}
+  // Requires: state_mutex_ is held.
+  bool TookAt(raft::LogPosition position) const;
   absl::Status LoadRecord(const char* name, google::protobuf::MessageLite* record, bool* found);
 
   const std::unique_ptr<MetaStore> meta_;
@@ -60,7 +69,9 @@ class Promises final : public raft::PromiseStore {
   std::optional<datum::disk::Identity> identity_;
   datum::disk::NewestConfiguration configuration_;
   uint64_t boots_ = 0;
-  uint64_t state_number_ = 1;
+  mutable std::mutex state_mutex_;
+  // Written under state_mutex_.
+  datum::disk::CurrentState state_;
 };
 
 }  // namespace store

@@ -49,6 +49,7 @@ void Core::OnHeartbeat(const Envelope& envelope) {
   // The leader's commit index says nothing of what stands in this log behind the place up to
   // which the two are known to agree (Scylla#9965).
   const Index proven = base::Planted("commit-from-heartbeat") ? log_.last().index : matched_index_;
+  if (heartbeat.heard_session > options_.session) ForgetLives(heartbeat.heard_session);
   if (heartbeat.heard_session == options_.session) {
     told_commit_ = std::max(told_commit_, heartbeat.leader_commit);
   }

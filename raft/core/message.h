@@ -20,9 +20,6 @@ using ReadId = base::StrongNumber<struct ReadIdTag>;
 // One confirmation of leadership. Counted up by each leader within its term, never used again.
 using ReadRound = base::StrongNumber<struct ReadRoundTag>;
 
-// One life of a node's process: its boot count.
-using Session = base::StrongNumber<struct SessionTag>;
-
 // A write on its way to the leader: a command or a change of the configuration.
 struct Proposal {
   PublishId id;

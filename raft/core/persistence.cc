@@ -60,6 +60,17 @@ void Core::OnPersisted(WriteNumber write) {
   HandOutCommitted();
 }
 
+// The leader has heard a later life of this node than this one is: the directory was put back from
+// an older copy, and what it acknowledged since is gone. Nothing is heard of it as it is, so this
+// life is to end (NodeStatus::outlived), and the next one is later than all that were heard.
+void Core::ForgetLives(Session session) {
+  if (session <= hard_state_.forgotten) return;
+  hard_state_.doubtful = true;
+  hard_state_.forgotten = session;
+  PersistHardState();
+  Trace("stands on an older copy of its own disk");
+}
+
 // A node that lost part of its log is whole again when it durably holds all that the leader had
 // committed, in its own term, once it had heard this life of the node: an entry whose commit may
 // rest on what the node acknowledged and forgot is among that, or is in the log of a leader that

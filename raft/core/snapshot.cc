@@ -70,8 +70,6 @@ void Core::OnSnapshotInstalled(const SnapshotInstalled& installed) {
   // What a snapshot holds was committed in its term, which may be news here.
   if (position.term > current_term()) BecomeFollower(position.term, kNobody);
   CHECK_GE(position.index, handed_out_);
-  // It was committed in a term of which this node has heard nothing else yet.
-  if (position.term > current_term()) BecomeFollower(position.term, kNobody);
   state_lost_ = false;
   digests_.clear();
   if (log_.Matches(position) ||
@@ -87,6 +85,7 @@ void Core::OnSnapshotInstalled(const SnapshotInstalled& installed) {
     matched_index_ = position.index;
     persisted_index_ = position.index;
   }
+  effects_->log_settled = position;
   // The state is durable, and with it all that it holds.
   persisted_index_ = std::max(persisted_index_, position.index);
   const bool ignored = base::Planted("snapshot-configuration-ignored");

@@ -27,6 +27,8 @@ using NodeId = base::StrongNumber<struct NodeIdTag>;
 // Names one publish of one node for ever: the boot count in the upper 24 bits, a counter below.
 // 0 for entries that nobody waits for.
 using PublishId = base::StrongNumber<struct PublishIdTag>;
+// One life of a node's process: its boot count.
+using Session = base::StrongNumber<struct SessionTag>;
 
 inline constexpr NodeId kNobody{};
 
@@ -67,6 +69,8 @@ struct HardState {
   // Part of the log that this node may have acknowledged is gone with a damaged disk. Until it is
   // whole again it neither votes nor stands (persistence.cc).
   bool doubtful = false;
+  // Up to it are lives that this directory does not remember: it is an older copy of itself.
+  Session forgotten;
   friend bool operator==(const HardState&, const HardState&) = default;
 };
 

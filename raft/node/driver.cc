@@ -279,11 +279,13 @@ void Driver::UpdateStatus() {
   next.last_index = core_.log().last().index;
   next.commit_wait = core_.commit_wait();
   next.doubtful = core_.hard_state().doubtful;
+  next.outlived = core_.outlived();
   next.state_lost = core_.state_lost();
   next.is_learner = core_.configuration().IsLearner(options_.self);
   next.transferring = core_.transferring();
   const bool leader_changed = next.leader != status_.leader || next.term != status_.term;
-  const bool changed = leader_changed || next.role != status_.role;
+  const bool changed =
+      leader_changed || next.role != status_.role || next.outlived != status_.outlived;
   if (status_.leader != kNobody && next.leader == kNobody) next.leader_lost_at = now_;
   if (next.transferring && !status_.transferring) LogHandOver();
   {

@@ -9,10 +9,10 @@ namespace raft {
 
 void LogWriter::Write(Effects* effects) {
   if (effects->write == WriteNumber{} && effects->send_after_persist.empty() &&
-      !effects->release_log) {
+      !effects->release_log && !effects->log_settled) {
     return;
   }
-  queue_.Push({effects->write, effects->hard_state, effects->restart_log,
+  queue_.Push({effects->write, effects->hard_state, effects->restart_log, effects->log_settled,
                std::move(effects->append), std::move(effects->send_after_persist),
                effects->release_log});
 }
@@ -30,12 +30,13 @@ bool LogWriter::RunOnce() {
   if (jobs.empty()) return false;
 
   std::optional<HardState> hard_state;
-  std::optional<LogPosition> restart_log;
+  std::optional<LogPosition> restart_log, log_settled;
   std::vector<EntryRef> entries;
   WriteNumber last_write;
   std::optional<Index> release_log;
   for (Job& job : jobs) {
     if (job.hard_state) hard_state = job.hard_state;
+    if (job.log_settled) log_settled = job.log_settled;
     if (job.release_log) release_log = job.release_log;
     if (job.restart_log) {
       restart_log = job.restart_log;
@@ -48,6 +49,8 @@ bool LogWriter::RunOnce() {
   // take entries of an older leader over it.
   if (hard_state) promises_->SaveHardState(*hard_state);
   if (restart_log) log_->Restart(*restart_log);
+  // Before the first entry behind it is acknowledged: should the log be lost later, that is a loss.
+  if (log_settled) promises_->LogSettled(*log_settled);
   if (!entries.empty()) {
     log_->Append(entries);
     log_->Sync();

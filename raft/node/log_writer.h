@@ -42,6 +42,7 @@ class LogWriter {
     WriteNumber write;
     std::optional<HardState> hard_state;
     std::optional<LogPosition> restart_log;
+    std::optional<LogPosition> log_settled;
     std::vector<EntryRef> append;
     std::vector<Envelope> send_after_persist;
     std::optional<Index> release_log;

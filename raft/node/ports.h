@@ -55,6 +55,10 @@ class PromiseStore {
   // Promises: durable when it returns. Threads: log thread only.
   // Errors:   a disk that refuses ends the process.
   virtual void SaveHardState(const HardState& hard_state) = 0;
+
+  // The log holds the place of a state that was taken from another member, or begins behind it,
+  // durably. Threads and errors as above.
+  virtual void LogSettled(LogPosition position) = 0;
 };
 
 // One committed entry on its way into the state.

@@ -61,6 +61,7 @@ class SimNode::ObservedPromises final : public raft::PromiseStore {
     promises_->SaveHardState(hard_state);
     durable_->hard_state = hard_state;
   }
+  void LogSettled(raft::LogPosition position) override { promises_->LogSettled(position); }
 
  private:
   store::Promises* const promises_;

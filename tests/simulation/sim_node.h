@@ -188,6 +188,7 @@ class SimNode {
   void LoadState(Running* running);
   void NoteConfigurations(Running* running, raft::NodeStart* start);
   void LoadLog(Running* running, raft::NodeStart* start);
+  void Doubt(Running* running, const std::string& damage);
   void BeginLogAnew(Running* running, raft::LogPosition applied, store::RaftLogContents* contents);
   absl::StatusOr<std::unique_ptr<store::Engine>> TakeStaged(uint64_t staged);
   // The rules of identity, as the server's transport holds them.

@@ -43,8 +43,9 @@ void SimNode::LoadState(Running* running) {
     machine = store::KvMachine::OpenLost(options);
   }
   (*machine)->set_take_staged([this](uint64_t staged) { return TakeStaged(staged); });
-  (*machine)->set_keep_staged(
-      [this] { running_->promises->SaveStateNumber(running_->promises->state_number() + 1); });
+  (*machine)->set_keep_staged([this](raft::LogPosition position) {
+    running_->promises->SaveTakenState(running_->promises->state_number() + 1, position);
+  });
   (*machine)->set_on_installed([this] { states_.erase(running_->promises->state_number() - 1); });
   (*machine)->set_on_damage([this](const absl::Status& damage) {
     Tell("loses its state: " + std::string(damage.message()));
@@ -102,12 +103,7 @@ void SimNode::LoadLog(Running* running, raft::NodeStart* start) {
     throw ProcessEnded{"the disk refuses: " + std::string(status.message())};
   };
   options.on_damage = [this, running](const std::string& damage) {
-    Tell("doubts itself: " + damage);
-    if (!damaged_) around_.checker->Fail("a log that only lost its unsynced tail: " + damage);
-    raft::HardState doubtful = running->promises->hard_state();
-    doubtful.doubtful = true;
-    running->promises->SaveHardState(doubtful);
-    durable_.hard_state = doubtful;
+    Doubt(running, damage);
     return absl::OkStatus();
   };
   store::RaftLogContents contents;
@@ -122,7 +118,11 @@ void SimNode::LoadLog(Running* running, raft::NodeStart* start) {
   if (!lost && applied.index < contents.base.index) {
     around_.checker->Fail(name() + "'s log begins behind its state");
   }
-  if (!lost && !durable_.Holds(applied)) BeginLogAnew(running, applied, &contents);
+  if (!lost && !durable_.Holds(applied)) {
+    BeginLogAnew(running, applied, &contents);
+  } else if (!lost) {
+    running->promises->LogSettled(applied);
+  }
   running->promises->RaiseTerm(contents.base.term);
   durable_.hard_state = running->promises->hard_state();
   start->log_base = contents.base;
@@ -131,11 +131,23 @@ void SimNode::LoadLog(Running* running, raft::NodeStart* start) {
   start->tail = std::move(contents.tail);
 }
 
-// All that the state holds was committed: the log goes on behind it (as server/storage.cc does).
+void SimNode::Doubt(Running* running, const std::string& damage) {
+  Tell("doubts itself: " + damage);
+  if (!damaged_) around_.checker->Fail("a log that only lost its unsynced tail: " + damage);
+  raft::HardState doubtful = running->promises->hard_state();
+  doubtful.doubtful = true;
+  running->promises->SaveHardState(doubtful);
+  durable_.hard_state = doubtful;
+}
+
+// All that the state holds was committed: the log goes on behind it. As server/storage.cc: without
+// doubt if the state was just taken.
 void SimNode::BeginLogAnew(Running* running, raft::LogPosition applied,
                            store::RaftLogContents* contents) {
   Tell("begins its log anew behind its state");
+  if (!running->promises->LogUnsettledAt(applied)) Doubt(running, "it was lost");
   running->log->Restart(applied);
+  running->promises->LogSettled(applied);
   *contents = store::RaftLogContents();
   contents->base = applied;
   contents->last_index = applied.index;

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,6 +43,32 @@ func TestTwoWipedMembersFoundNothingBesideAPausedOne(t *testing.T) {
 	}
 	d.must(survivor.Resume())
 	d.said(second, `has no leader`)
+}
+
+// An operator puts an older copy of a member's directory back. What it acknowledged since is gone:
+// it says so and ends, and its next start catches up before it votes.
+func TestAnOlderCopyOfADirectoryIsFoundOut(t *testing.T) {
+	d := startDamaged(t)
+	d.put(20)
+	member := d.follower()
+	older := filepath.Join(d.Home(), "older")
+	d.must(member.Stop())
+	d.must(os.CopyFS(older, os.DirFS(member.DataDir())))
+	for i := 0; i < 2; i++ {
+		d.must(member.Restart())
+		d.put(10)
+		d.must(member.Stop())
+	}
+	d.must(member.Wipe())
+	d.must(os.Rename(older, member.DataDir()))
+	d.must(member.Launch())
+	d.must(member.WaitEnd(30 * time.Second))
+	d.said(member, `is an older copy of itself`)
+	d.must(member.Restart())
+	d.said(member, `in doubt`)
+	d.put(10)
+	d.whole()
+	d.said(member, `whole again`)
 }
 
 // Under load, again and again: SIGTERM ends with 0, whatever the threads are doing (Stop checks).

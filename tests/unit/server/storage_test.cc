@@ -194,13 +194,35 @@ TEST_F(StorageTest, AStateThatCameIsTheOneInUseFromThenOn) {
     ASSERT_TRUE(taken.ok()) << taken.status();
     // Not before it was found good.
     EXPECT_EQ((*storage)->promises->state_number(), 1u);
-    (*storage)->KeepTaken();
+    (*storage)->KeepTaken({raft::Term(1), raft::Index(3)});
   }
   auto storage = Open();
   ASSERT_TRUE(storage.ok()) << storage.status();
   EXPECT_EQ((*storage)->start.applied.index, raft::Index(3));
   EXPECT_TRUE(std::filesystem::exists(config_.data_dir + "/state-2"));
   EXPECT_FALSE(std::filesystem::exists(config_.data_dir + "/state-1"));
+}
+
+// Ended between the taking of a state and the log's new beginning, and, the other time, behind
+// both.
+TEST_F(StorageTest, ALogThatDoesNotReachATakenStateIsALossOnlyOnceItWasSettled) {
+  const raft::LogPosition position{raft::Term(1), raft::Index(3)};
+  FillThree();
+  for (const bool settled : {false, true}) {
+    {
+      auto storage = Open();
+      ASSERT_TRUE(storage.ok()) << storage.status();
+      (*storage)->promises->SaveTakenState((*storage)->promises->state_number(), position);
+      if (settled) (*storage)->promises->LogSettled(position);
+      (*storage)->log->Restart({raft::Term(1), raft::Index(1)});
+    }
+    auto storage = Open();
+    ASSERT_TRUE(storage.ok()) << storage.status();
+    EXPECT_EQ((*storage)->start.hard_state.doubtful, settled);
+    EXPECT_EQ((*storage)->start.log_base, position);
+    EXPECT_EQ((*storage)->start.last_index, position.index);
+    EXPECT_FALSE((*storage)->promises->LogUnsettledAt(position));
+  }
 }
 
 TEST_F(StorageTest, TheOnlyVoterDoesNotGoOnWithLess) {

@@ -70,6 +70,20 @@ TEST(Promises, EachLifeHasItsNumber) {
   for (uint64_t life = 1; life <= 3; ++life) EXPECT_EQ(LoadFrom(&meta)->CountBoot(), life);
 }
 
+TEST(Promises, AnOlderCopyBeginsBehindTheLivesThatItForgot) {
+  MemoryMetaStore meta;
+  raft::HardState hard_state{raft::Term(3), std::nullopt};
+  {
+    const auto promises = LoadFrom(&meta);
+    promises->CountBoot();
+    hard_state.forgotten = raft::Session(7);
+    promises->SaveHardState(hard_state);
+  }
+  EXPECT_EQ(LoadFrom(&meta)->hard_state(), hard_state);
+  EXPECT_EQ(LoadFrom(&meta)->CountBoot(), 8u);
+  EXPECT_EQ(LoadFrom(&meta)->CountBoot(), 9u);
+}
+
 TEST(Promises, IdentityAndStateStay) {
   MemoryMetaStore meta;
   datum::disk::Identity identity;
@@ -79,13 +93,30 @@ TEST(Promises, IdentityAndStateStay) {
   {
     const auto promises = LoadFrom(&meta);
     promises->SaveIdentity(identity);
-    promises->SaveStateNumber(5);
+    promises->SaveTakenState(5, {raft::Term(2), raft::Index(7)});
     EXPECT_EQ(promises->state_number(), 5u);
   }
   const auto promises = LoadFrom(&meta);
   ASSERT_TRUE(promises->identity().has_value());
   EXPECT_EQ(promises->identity()->SerializeAsString(), identity.SerializeAsString());
   EXPECT_EQ(promises->state_number(), 5u);
+}
+
+TEST(Promises, KnowsWhetherTheLogIsSettledForTheStateThatWasTaken) {
+  MemoryMetaStore meta;
+  const raft::LogPosition first{raft::Term(2), raft::Index(7)};
+  const raft::LogPosition second{raft::Term(2), raft::Index(9)};
+  EXPECT_FALSE(LoadFrom(&meta)->LogUnsettledAt({}));
+  LoadFrom(&meta)->SaveTakenState(2, first);
+  EXPECT_TRUE(LoadFrom(&meta)->LogUnsettledAt(first));
+  EXPECT_FALSE(LoadFrom(&meta)->LogUnsettledAt(second));
+  // What comes late, of a state that another has replaced, settles nothing.
+  LoadFrom(&meta)->SaveTakenState(3, second);
+  LoadFrom(&meta)->LogSettled(first);
+  EXPECT_TRUE(LoadFrom(&meta)->LogUnsettledAt(second));
+  LoadFrom(&meta)->LogSettled(second);
+  EXPECT_FALSE(LoadFrom(&meta)->LogUnsettledAt(second));
+  EXPECT_EQ(LoadFrom(&meta)->state_number(), 3u);
 }
 
 TEST(Promises, ARecordThatCannotBeUnderstoodIsNamed) {

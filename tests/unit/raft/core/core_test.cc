@@ -232,6 +232,22 @@ TEST_F(CoreTest, TimeThatGoesBackIsNotHeard) {
   EXPECT_EQ(core.next_due(), due);
 }
 
+// The leader has heard starts of this node that its directory does not know.
+TEST_F(CoreTest, AnOlderCopyOfADiskIsInDoubtAndOutlived) {
+  Core core = MakeCore({kSelf, kPeer, kOther});
+  Heartbeat heartbeat;
+  heartbeat.heard_session = Session(1);
+  EXPECT_FALSE(Step(&core, From(kPeer, 1, heartbeat)).hard_state->doubtful);
+  EXPECT_FALSE(core.outlived());
+  heartbeat.heard_session = Session(4);
+  const Effects effects = Step(&core, From(kPeer, 1, heartbeat));
+  ASSERT_TRUE(effects.hard_state.has_value());
+  EXPECT_TRUE(effects.hard_state->doubtful);
+  EXPECT_EQ(effects.hard_state->forgotten, Session(4));
+  EXPECT_TRUE(core.outlived());
+  EXPECT_FALSE(Step(&core, From(kPeer, 1, heartbeat)).hard_state.has_value()) << "once";
+}
+
 using CoreDeathTest = CoreTest;
 
 TEST_F(CoreDeathTest, TwoLeadersInOneTermEndTheProcess) {
@@ -268,6 +284,7 @@ TEST_F(CoreTest, AStateOfALaterTermBringsItsTermWithIt) {
   ASSERT_TRUE(effects.hard_state.has_value());
   EXPECT_EQ(*effects.hard_state, (HardState{Term(8), std::nullopt}));
   EXPECT_EQ(effects.restart_log, position);
+  EXPECT_EQ(effects.log_settled, position);
 }
 
 class LeaderTest : public CoreTest {
@@ -297,6 +314,17 @@ class LeaderTest : public CoreTest {
 
   Core core_;
 };
+
+TEST_F(LeaderTest, WhoKnowsNoLeaderSaysSo) {
+  now_ += std::chrono::seconds(10);
+  while (core_.is_leader()) {
+    Step(&core_, Tick{});
+    now_ = core_.next_due();
+  }
+  EXPECT_EQ(core_.commit_wait(), CommitWait::kNoLeader);
+  Step(&core_, From(kPeer, 9, Heartbeat{}));
+  EXPECT_EQ(core_.commit_wait(), CommitWait::kNone);
+}
 
 TEST_F(LeaderTest, SaysWhyCommitDoesNotMove) {
   EXPECT_EQ(core_.commit_wait(), CommitWait::kNone);

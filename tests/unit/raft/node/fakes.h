@@ -86,6 +86,9 @@ class FakePromises final : public PromiseStore {
     journal_->Add(absl::StrCat("promise t", hard_state.current_term.value(), " v",
                                hard_state.voted_for.value_or(kNobody).value()));
   }
+  void LogSettled(LogPosition position) override {
+    journal_->Add(absl::StrCat("settled ", position.index.value()));
+  }
 
  private:
   Journal* const journal_;

@@ -120,12 +120,13 @@ TEST_F(LogWriterTest, TheLogIsRestartedAfterThePromiseAndBeforeWhatFollows) {
   Effects restart = WriteOf(2, {MakeEntry(3, 101)});
   restart.hard_state = HardState{Term(3), std::nullopt};
   restart.restart_log = LogPosition{Term(2), Index(100)};
+  restart.log_settled = restart.restart_log;
   Effects after = WriteOf(3, {MakeEntry(3, 102)});
   for (Effects* effects : {&before, &restart, &after}) writer_.Write(effects);
   EXPECT_TRUE(writer_.RunOnce());
   // What came before the restart need not be written at all.
   EXPECT_EQ(journal_.Take(),
-            (Lines{"promise t3 v0", "restart 2/100", "append 3/101 3/102", "sync"}));
+            (Lines{"promise t3 v0", "restart 2/100", "settled 100", "append 3/101 3/102", "sync"}));
   EXPECT_EQ(Reported(), 3u);
 }
 
