@@ -84,9 +84,10 @@ LeaderDecision DecideReplacement(const LeaderView& view, const Member& lost,
   decision.by.peer_urls = lost.peer_urls;
   decision.by.name = lost.name;
   decision.by.is_learner = true;
+  decision.by.votes_when_ready = !lost.is_learner || WaitsToVote(lost, view.cluster_id);
   decision.by.data_dir_uuid = request.data_dir_uuid();
-  decision.by.id =
-      ReplacementId(lost.peer_urls, view.cluster_id, request.data_dir_uuid(), lost.is_learner);
+  decision.by.id = ReplacementId(lost.peer_urls, view.cluster_id, request.data_dir_uuid(),
+                                 !decision.by.votes_when_ready);
   return decision;
 }
 
@@ -171,8 +172,9 @@ std::string HelpWithoutLeader(const Membership& membership, const IntroduceReque
                       ") in again by itself; by hand, then: ", HowToReplace(*member));
 }
 
-bool IsReplacement(const Member& member, uint64_t cluster_id) {
-  return member.is_learner &&
+bool WaitsToVote(const Member& member, uint64_t cluster_id) {
+  if (!member.is_learner) return false;
+  return member.votes_when_ready ||
          member.id == ReplacementId(member.peer_urls, cluster_id, member.data_dir_uuid, false);
 }
 

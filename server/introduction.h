@@ -72,8 +72,9 @@ LeaderDecision DecideIntroduction(const LeaderView& view,
 std::string HelpWithoutLeader(const Membership& membership,
                               const datum::peer::IntroduceRequest& request);
 
-// Whether this learner stands in the place of a voter whose directory was lost, and is to vote
-// again once it has caught up: its id says so.
-bool IsReplacement(const Member& member, uint64_t cluster_id);
+// Whether this is a learner that is to vote once it has caught up: one that was added so, or stands
+// in the place of one that voted or was to. Older logs have replacements of which only the id says
+// so.
+bool WaitsToVote(const Member& member, uint64_t cluster_id);
 
 }  // namespace server

@@ -91,13 +91,9 @@ void MemberKeeper::LookAfterMembers(const Membership& membership, base::TimePoin
                   absl::StrCat("member ", Who(member), " is bound to its data directory"));
   }
   for (const auto& [id, member] : membership.members) {
-    const bool replaces = IsReplacement(member, self.cluster_id);
-    const bool was_added = member.is_learner && member.votes_when_ready && member.started();
-    if (!replaces && !was_added) continue;
+    if (!WaitsToVote(member, self.cluster_id) || !member.started()) continue;
     return Change([id = id](const Membership& latest) { return PlanPromote(latest, id); },
-                  absl::StrCat("member ", Who(member),
-                               replaces ? ", which lost its directory, votes again"
-                                        : " has caught up and votes"));
+                  absl::StrCat("member ", Who(member), " has caught up and votes"));
   }
 }
 

@@ -125,17 +125,57 @@ TEST_F(LeaderTest, AWipedMemberIsReplacedByALearnerThatVotesLater) {
   EXPECT_NE(decision.by.id, 3u);
   EXPECT_TRUE(decision.by.is_learner);
   EXPECT_EQ(decision.by.data_dir_uuid, "new");
-  EXPECT_TRUE(IsReplacement(decision.by, 9));
+  EXPECT_TRUE(decision.by.votes_when_ready);
+  EXPECT_TRUE(WaitsToVote(decision.by, 9));
+  EXPECT_EQ(Decide().by.id, decision.by.id) << "who asks again is the same member";
   Member promoted = decision.by;
   promoted.is_learner = false;
-  EXPECT_FALSE(IsReplacement(promoted, 9));
+  EXPECT_FALSE(WaitsToVote(promoted, 9));
+}
+
+TEST_F(LeaderTest, WhoIsWipedBeforeItVotesVotesInTheEnd) {
+  Member& wiped = view_.membership.members[3];
+  wiped.is_learner = true;
+  wiped.votes_when_ready = true;
+  ASSERT_EQ(Decide().kind, LeaderKind::kReplace) << Decide().why;
+  EXPECT_TRUE(Decide().by.votes_when_ready) << "added as a voter";
+
+  wiped.is_learner = false;
+  wiped.votes_when_ready = false;
+  const Member first = Decide().by;
+  view_.membership.members.erase(3);
+  view_.membership.members[first.id] = first;
+  down_ = {first.id};
+  request_.set_data_dir_uuid("newer");
+  const LeaderDecision second = Decide();
+  ASSERT_EQ(second.kind, LeaderKind::kReplace) << second.why;
+  EXPECT_EQ(second.member_id, first.id);
+  EXPECT_TRUE(WaitsToVote(second.by, 9)) << "wiped twice";
+}
+
+TEST_F(LeaderTest, AReplacementOfAnOlderLogVotesInTheEnd) {
+  Member older = Decide().by;
+  older.votes_when_ready = false;
+  EXPECT_TRUE(WaitsToVote(older, 9));
+  view_.membership.members.erase(3);
+  view_.membership.members[older.id] = older;
+  down_ = {older.id};
+  request_.set_data_dir_uuid("newer");
+  EXPECT_TRUE(Decide().by.votes_when_ready);
+}
+
+TEST_F(LeaderTest, AReplacementThatIsReachedElsewhereVotesInTheEnd) {
+  Member moved = Decide().by;
+  moved.peer_urls = {"http://h:33"};
+  EXPECT_TRUE(WaitsToVote(moved, 9));
 }
 
 TEST_F(LeaderTest, ALearnerThatWasWipedLearnsOn) {
   view_.membership.members[3].is_learner = true;
   const LeaderDecision decision = Decide();
   ASSERT_EQ(decision.kind, LeaderKind::kReplace) << decision.why;
-  EXPECT_FALSE(IsReplacement(decision.by, 9));
+  EXPECT_FALSE(decision.by.votes_when_ready);
+  EXPECT_FALSE(WaitsToVote(decision.by, 9));
 }
 
 TEST_F(LeaderTest, NobodyIsReplacedWhileHeRunsOrWithoutAQuorumOrWithTheFlagOff) {
