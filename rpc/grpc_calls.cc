@@ -132,9 +132,20 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
 
   void Open(const StreamOpener& opener) {
     self_ = shared_from_this();
-    // The client learns that somebody listens before the first message leaves.
-    StartSendInitialMetadata();
     handler_ = opener(self_);
+    bool refused;
+    {
+      std::lock_guard lock(mutex_);
+      refused = finish_wanted_ && queue_.empty();
+    }
+    // The client learns that somebody listens before the first message leaves; where nobody does,
+    // it is told only that.
+    if (!refused) StartSendInitialMetadata();
+    {
+      std::lock_guard lock(mutex_);
+      writing_ = false;
+    }
+    Advance();
     StartRead(&incoming_);
   }
 
@@ -275,7 +286,8 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
   std::optional<UnreadWrites::Ticket> ticket_;
   std::deque<std::string> queue_;
   size_t queued_bytes_ = 0;
-  bool writing_ = false;
+  // Also until the stream is open.
+  bool writing_ = true;
   bool finish_wanted_ = false;
   bool finished_ = false;
   absl::Status status_;

@@ -258,9 +258,12 @@ MemberKeeper::Parts App::KeeperParts() {
           .state = &state_,
           .changer = &changer_,
           .book = &book_,
-          .peers = &peers_,
           .transfers = &transfers_,
           .clock = &clock_,
+          .identity = peers_.identity(),
+          .set_peers = [this](const auto& peers) { peers_.SetPeers(peers); },
+          .connected = [this](uint64_t id) { return peers_.ConnectedSince(id).has_value(); },
+          .speaks_from = [this](uint64_t id) { return peers_.IncomingUuid(id); },
           .on_configuration = [this](const Membership& now) { SaveConfiguration(now); },
           .on_removed = [this](const std::string& why) { EndBecause(why); }};
 }

@@ -160,7 +160,7 @@ absl::Status Config::Validate() const {
   if (kLevels.count(log_level) == 0) {
     return Invalid("log-level", "it is debug, info, warn, error, panic or fatal");
   }
-  return ComputeInitialCluster(*this).status();
+  return absl::OkStatus();
 }
 
 absl::StatusOr<InitialCluster> ComputeInitialCluster(const Config& config) {

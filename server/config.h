@@ -73,6 +73,8 @@ struct Config {
   // debug, info, warn, error, panic or fatal.
   std::string log_level = "info";
 
+  // All but --initial-cluster, which counts for a directory alone that does not know yet whose it
+  // is: members may have moved since (ComputeInitialCluster).
   absl::Status Validate() const;
 
   // How long a request may take that brings no deadline of its own, as etcd has it.
@@ -104,7 +106,7 @@ struct InitialCluster {
   std::vector<InitialMember> members;  // ascending by id
 };
 
-// Requires: config.Validate().ok().
+// Requires: config.Validate().ok(). Errors: what is wrong with --initial-cluster.
 absl::StatusOr<InitialCluster> ComputeInitialCluster(const Config& config);
 
 }  // namespace server

@@ -40,6 +40,13 @@ bool SomebodyLives(const std::vector<IntroduceResponse>& answers) {
   });
 }
 
+std::string TextOf(const absl::StatusOr<IntroduceResponse>& answer, Seen seen) {
+  if (!answer.ok()) return std::string(answer.status().message());
+  if (!answer->why().empty()) return answer->why();
+  if (seen == Seen::kJoins) return "waits too, with --initial-cluster-state=existing";
+  return answer->state() == IntroduceResponse::FOUNDING ? "starts too" : "undecided";
+}
+
 }  // namespace
 
 Introducer::Introducer(const Config& config, const InitialCluster& initial,
@@ -53,7 +60,8 @@ std::vector<Introducer::Other> Introducer::Others() const {
     for (const std::string& url : member.peer_urls) {
       const auto parsed = ParseUrl(url);
       if (!parsed.ok()) continue;
-      others.push_back({parsed->Address(), std::make_unique<rpc::UnaryClient>(parsed->Address())});
+      others.push_back(
+          {member.id, parsed->Address(), std::make_unique<rpc::UnaryClient>(parsed->Address())});
     }
   }
   return others;
@@ -83,17 +91,15 @@ std::vector<Introducer::Answered> Introducer::Ask(const std::vector<Other>& othe
   std::vector<Answered> answers;
   for (size_t i = 0; i < others.size(); ++i) {
     const absl::StatusOr<std::string> bytes = calls[i].get();
-    if (bytes.ok()) {
-      answers.push_back({others[i].address, rpc::Decode<IntroduceResponse>(*bytes)});
-    } else {
-      answers.push_back({others[i].address, bytes.status()});
-    }
+    answers.push_back({others[i].member, others[i].address,
+                       bytes.ok() ? rpc::Decode<IntroduceResponse>(*bytes) : bytes.status()});
   }
   return answers;
 }
 
 IntroduceResponse Introducer::Answer(const IntroduceRequest& request) const {
   IntroduceResponse response;
+  response.set_waits(true);
   response.set_state(IntroduceResponse::FOUNDING);
   if (heard_living_) {
     response.set_state(IntroduceResponse::LIVING);
@@ -154,25 +160,22 @@ void Introducer::LogWaiting(bool may_found, const std::vector<Answered>& answers
   if (clock_->Now() < log_due_) return;
   log_due_ = clock_->Now() + kLogPause;
   std::vector<std::string> lines;
+  std::map<uint64_t, Seen> others;
   for (const Answered& answered : answers) {
-    lines.push_back(absl::StrCat(
-        answered.address, ": ",
-        !answered.response.ok() ? std::string(answered.response.status().message())
-        : !answered.response->why().empty()
-            ? answered.response->why()
-            : (answered.response->state() == IntroduceResponse::FOUNDING ? "starts too"
-                                                                         : "undecided")));
+    const Seen seen = answered.response.ok() ? SeenAs(*answered.response) : Seen::kDown;
+    lines.push_back(absl::StrCat(answered.address, ": ", TextOf(answered.response, seen)));
+    // Of several URLs one that answers is enough.
+    Seen& known = others.try_emplace(answered.member, seen).first->second;
+    if (known == Seen::kDown) known = seen;
   }
+  const std::string helps =
+      WhatHelps(others, config_.initial_cluster_state == "existing", heard_living_);
   LOG(WARNING) << config_.name << " has an empty data directory and waits until "
                << (may_found ? "a quorum of the initial members is there, or a cluster that lives "
                                "says who it is"
                              : "the cluster that lives says who it is")
                << ". " << absl::StrJoin(lines, "; ")
-               << ". What helps: start the members that are down"
-               << (heard_living_
-                       ? ". If that cluster is gone for good and another is to be founded: "
-                         "empty this directory"
-                       : "");
+               << (helps.empty() ? "" : ". What helps: " + helps);
 }
 
 absl::StatusOr<Introduced> Introducer::Run(bool may_found,

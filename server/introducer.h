@@ -51,11 +51,13 @@ class Introducer {
 
  private:
   struct Answered {
+    uint64_t member;  // as the flags have it
     std::string address;
     absl::StatusOr<datum::peer::IntroduceResponse> response;
   };
 
   struct Other {
+    uint64_t member;
     std::string address;  // "host:port"
     std::unique_ptr<rpc::UnaryClient> client;
   };

@@ -15,6 +15,8 @@ namespace {
 using datum::peer::IntroduceRequest;
 using datum::peer::IntroduceResponse;
 
+constexpr char kQuorumLostPage[] = "docs/operations/backup.md, \"A quorum is lost for good\"";
+
 std::string Hex(uint64_t id) { return absl::StrCat(absl::Hex(id)); }
 
 uint64_t ReplacementId(std::vector<std::string> peer_urls, uint64_t cluster_id,
@@ -84,9 +86,10 @@ LeaderDecision DecideReplacement(const LeaderView& view, const Member& lost,
   decision.by.peer_urls = lost.peer_urls;
   decision.by.name = lost.name;
   decision.by.is_learner = true;
+  decision.by.votes_when_ready = !lost.is_learner || WaitsToVote(lost, view.cluster_id);
   decision.by.data_dir_uuid = request.data_dir_uuid();
-  decision.by.id =
-      ReplacementId(lost.peer_urls, view.cluster_id, request.data_dir_uuid(), lost.is_learner);
+  decision.by.id = ReplacementId(lost.peer_urls, view.cluster_id, request.data_dir_uuid(),
+                                 !decision.by.votes_when_ready);
   return decision;
 }
 
@@ -166,13 +169,47 @@ std::string HelpWithoutLeader(const Membership& membership, const IntroduceReque
   const Member* member =
       membership.FindByUrls({request.peer_urls().begin(), request.peer_urls().end()});
   if (member == nullptr) return "";
-  return absl::StrCat(". Once there is a leader it takes member ", Hex(member->id), " (",
-                      request.name(),
-                      ") in again by itself; by hand, then: ", HowToReplace(*member));
+  return absl::StrCat(
+      ". Once there is a leader it takes member ", Hex(member->id), " (", request.name(),
+      ") in again by itself; by hand, then: ", HowToReplace(*member),
+      ". If half of the voters or more have lost their directories, none comes: ", kQuorumLostPage);
 }
 
-bool IsReplacement(const Member& member, uint64_t cluster_id) {
-  return member.is_learner &&
+Seen SeenAs(const IntroduceResponse& answer) {
+  if (answer.waits()) return answer.cluster_id() == 0 ? Seen::kJoins : Seen::kWaits;
+  const bool decided = answer.outcome() == IntroduceResponse::REFUSED;
+  return decided && answer.state() == IntroduceResponse::LIVING ? Seen::kRefuses : Seen::kLives;
+}
+
+std::string WhatHelps(const std::map<uint64_t, Seen>& others, bool joins, bool heard_living) {
+  std::map<Seen, size_t> count;
+  for (const auto& [id, seen] : others) ++count[seen];
+  const size_t members = others.size() + 1;
+  const bool somebody_lives = heard_living || count[Seen::kLives] + count[Seen::kRefuses] > 0;
+  // Those that are down may have their directories.
+  const size_t whole = count[Seen::kLives] + count[Seen::kDown];
+  std::vector<std::string> lines;
+  if (somebody_lives && count[Seen::kRefuses] == 0 && whole <= members / 2) {
+    lines.push_back(absl::StrCat("only ", whole, " of ", members,
+                                 " members have their directories. If the cluster has no others, "
+                                 "no leader can come: ",
+                                 kQuorumLostPage));
+  } else if (count[Seen::kDown] > 0) {
+    lines.push_back("start the members that are down");
+  }
+  if (!somebody_lives && (joins || count[Seen::kJoins] > 0)) {
+    lines.push_back("if the cluster is to begin: --initial-cluster-state=new for all its members");
+  }
+  if (heard_living) {
+    lines.push_back(
+        "if that cluster is gone for good and another is to be founded: empty this directory");
+  }
+  return absl::StrJoin(lines, "; ");
+}
+
+bool WaitsToVote(const Member& member, uint64_t cluster_id) {
+  if (!member.is_learner) return false;
+  return member.votes_when_ready ||
          member.id == ReplacementId(member.peer_urls, cluster_id, member.data_dir_uuid, false);
 }
 

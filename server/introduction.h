@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -72,8 +73,23 @@ LeaderDecision DecideIntroduction(const LeaderView& view,
 std::string HelpWithoutLeader(const Membership& membership,
                               const datum::peer::IntroduceRequest& request);
 
-// Whether this learner stands in the place of a voter whose directory was lost, and is to vote
-// again once it has caught up: its id says so.
-bool IsReplacement(const Member& member, uint64_t cluster_id);
+// What one of the others was found to be in a round that decided nothing.
+enum class Seen {
+  kDown,
+  kWaits,  // with an empty directory, too
+  kJoins,  // as kWaits, and it would found no cluster
+  kLives,
+  kRefuses,  // its cluster has a leader
+};
+Seen SeenAs(const datum::peer::IntroduceResponse& answer);
+
+// What those who look after the members can do about it; empty if all that helps is time.
+// `others`: by the id that the flags give them. `heard_living`: once, if not in this round.
+std::string WhatHelps(const std::map<uint64_t, Seen>& others, bool joins, bool heard_living);
+
+// Whether this is a learner that is to vote once it has caught up: one that was added so, or stands
+// in the place of one that voted or was to. Older logs have replacements of which only the id says
+// so.
+bool WaitsToVote(const Member& member, uint64_t cluster_id);
 
 }  // namespace server

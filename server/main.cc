@@ -95,7 +95,7 @@ int main(int argc, char** argv) {
   if (!app.ok()) {
     server::FlushLog();
     std::cerr << "datum: " << app.status().message() << "\n";
-    return 1;
+    return absl::IsInvalidArgument(app.status()) ? 2 : 1;
   }
   int signal_number = 0;
   sigwait(&stop_signals, &signal_number);

@@ -19,6 +19,8 @@ constexpr base::Duration kChangePause = std::chrono::milliseconds(300);
 // Shorter waits are the disk's and the network's everyday.
 constexpr base::Duration kWaitWorthALine = std::chrono::seconds(2);
 constexpr base::Duration kWaitLinePause = std::chrono::seconds(10);
+// A whole state may take longer to come, but most do not.
+constexpr base::Duration kVoteWaitWorthALine = std::chrono::seconds(10);
 
 std::string Hex(uint64_t id) { return absl::StrCat(absl::Hex(id)); }
 
@@ -37,12 +39,16 @@ void MemberKeeper::Look(base::TimePoint now) {
   FollowMembership(membership);
   const raft::NodeStatus status = parts_.replica->status();
   parts_.transfers->Look(status, now);
-  if (membership.removed.count(parts_.peers->identity().self) > 0) removed_ = true;
+  if (membership.removed.count(parts_.identity.self) > 0) removed_ = true;
   if (removed_ && !ended_) {
     ended_ = true;
     parts_.on_removed(kRemovedText);
   }
-  if (status.leader == status.self) LookAfterMembers(membership, now);
+  if (status.leader == status.self) {
+    LookAfterMembers(membership, now);
+  } else {
+    waits_to_vote_.clear();
+  }
   LogWaits(membership, status, now);
 }
 
@@ -60,7 +66,7 @@ void MemberKeeper::FollowMembership(const Membership& membership) {
               << absl::StrJoin(names, ", ");
     news_ = true;
   }
-  if (news_.exchange(false)) parts_.peers->SetPeers(parts_.book->Peers());
+  if (news_.exchange(false)) parts_.set_peers(parts_.book->Peers());
 }
 
 void MemberKeeper::Change(Plan plan, std::string what) {
@@ -77,28 +83,62 @@ void MemberKeeper::Change(Plan plan, std::string what) {
       });
 }
 
-// One change at a time, and not in a hurry.
+// What a member that is to vote lacks, as far as can be seen from here.
+std::string MemberKeeper::WhatLacks(const Member& member) const {
+  if (!member.started()) return "it has not been started";
+  if (!parts_.speaks_from(member.id)) return "it is not heard";
+  if (!parts_.connected(member.id)) return "there is no connection to it";
+  return "";
+}
+
+std::map<uint64_t, MemberKeeper::Wanted> MemberKeeper::WantedChanges(
+    const Membership& membership) const {
+  std::map<uint64_t, Wanted> wanted;
+  for (const auto& [id, member] : membership.members) {
+    if (member.data_dir_uuid.empty()) {
+      const std::string uuid = id == parts_.identity.self ? parts_.identity.data_dir_uuid
+                                                          : parts_.speaks_from(id).value_or("");
+      if (uuid.empty()) continue;
+      wanted[id] = {
+          [id = id, uuid](const Membership& latest) { return PlanBind(latest, id, uuid); },
+          absl::StrCat("member ", Who(member), " is bound to its data directory")};
+    } else if (WaitsToVote(member, parts_.identity.cluster_id) && WhatLacks(member).empty()) {
+      wanted[id] = {[id = id](const Membership& latest) { return PlanPromote(latest, id); },
+                    absl::StrCat("member ", Who(member), " has caught up and votes")};
+    }
+  }
+  return wanted;
+}
+
+// One change at a time, and not in a hurry; in turn, so that one that cannot be made holds up no
+// other.
 void MemberKeeper::LookAfterMembers(const Membership& membership, base::TimePoint now) {
+  LogWhoWaits(membership, now);
   if (changing_ || now < change_due_ || membership.index == raft::Index{}) return;
   change_due_ = now + kChangePause;
-  const PeerIdentity& self = parts_.peers->identity();
+  const std::map<uint64_t, Wanted> wanted = WantedChanges(membership);
+  if (wanted.empty()) return;
+  auto next = wanted.upper_bound(tried_last_);
+  if (next == wanted.end()) next = wanted.begin();
+  tried_last_ = next->first;
+  Change(next->second.plan, next->second.what);
+}
+
+// Once for each: who looks at the members sees a learner, but not why.
+void MemberKeeper::LogWhoWaits(const Membership& membership, base::TimePoint now) {
+  std::map<uint64_t, WaitToVote> waits;
   for (const auto& [id, member] : membership.members) {
-    if (!member.data_dir_uuid.empty()) continue;
-    const std::string uuid =
-        id == self.self ? self.data_dir_uuid : parts_.peers->IncomingUuid(id).value_or("");
-    if (uuid.empty()) continue;
-    return Change([id = id, uuid](const Membership& latest) { return PlanBind(latest, id, uuid); },
-                  absl::StrCat("member ", Who(member), " is bound to its data directory"));
+    if (!WaitsToVote(member, parts_.identity.cluster_id)) continue;
+    const auto known = waits_to_vote_.find(id);
+    WaitToVote& wait = waits[id];
+    wait = known == waits_to_vote_.end() ? WaitToVote{now} : known->second;
+    if (wait.logged || now < wait.since + kVoteWaitWorthALine) continue;
+    wait.logged = true;
+    const std::string lacks = WhatLacks(member);
+    LOG(WARNING) << name_ << ": member " << Who(member) << " is a learner that waits to vote: "
+                 << (lacks.empty() ? "its log is not near enough to the leader's" : lacks);
   }
-  for (const auto& [id, member] : membership.members) {
-    const bool replaces = IsReplacement(member, self.cluster_id);
-    const bool was_added = member.is_learner && member.votes_when_ready && member.started();
-    if (!replaces && !was_added) continue;
-    return Change([id = id](const Membership& latest) { return PlanPromote(latest, id); },
-                  absl::StrCat("member ", Who(member),
-                               replaces ? ", which lost its directory, votes again"
-                                        : " has caught up and votes"));
-  }
+  waits_to_vote_ = std::move(waits);
 }
 
 void MemberKeeper::LogWaits(const Membership& membership, const raft::NodeStatus& status,
@@ -106,8 +146,10 @@ void MemberKeeper::LogWaits(const Membership& membership, const raft::NodeStatus
   if (status.doubtful != doubtful_) {
     doubtful_ = status.doubtful;
     LOG(WARNING) << name_
-                 << (doubtful_ ? " is in doubt about its log: it does not vote"
-                               : " is whole again: its log is the leader's, it votes");
+                 << (doubtful_ ? " may lack entries that were committed, as one that is new or "
+                                 "whose log was damaged: it does not vote"
+                     : status.is_learner ? " lacks no entry that was committed"
+                                         : " lacks no entry that was committed: it votes");
   }
   if (status.state_lost != state_lost_) {
     state_lost_ = status.state_lost;
@@ -131,8 +173,7 @@ void MemberKeeper::LogWaits(const Membership& membership, const raft::NodeStatus
   wait_logged_ = true;
   std::vector<std::string> missing;
   for (const auto& [id, member] : membership.members) {
-    if (id != status.self.value() && !parts_.peers->ConnectedSince(id))
-      missing.push_back(Who(member));
+    if (id != status.self.value() && !parts_.connected(id)) missing.push_back(Who(member));
   }
   LOG(WARNING) << name_ << ": commits have waited for "
                << std::chrono::duration_cast<std::chrono::seconds>(now - wait_since_).count()

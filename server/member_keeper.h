@@ -2,7 +2,8 @@
 //
 // member_keeper.h: what a member does about the members, now and then: reaches those that come and
 // lets go of those that leave, ends itself when it was removed, and, as leader, binds data
-// directories and promotes replacements that have caught up. Says in the log why commit waits.
+// directories and promotes those that are to vote and have caught up. Says in the log why commit
+// waits, and who waits to vote.
 //
 // Threads: Look from one thread that may wait a little; the rest from any.
 
@@ -10,6 +11,8 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
+#include <optional>
 #include <string>
 
 #include "base/time.h"
@@ -29,9 +32,14 @@ class MemberKeeper {
     const State* state;
     const ConfigurationChanger* changer;
     PeerBook* book;
-    PeerTransport* peers;
     Transfers* transfers;
     const base::Clock* clock;
+    PeerIdentity identity;
+    // As in PeerTransport.
+    std::function<void(const std::map<uint64_t, PeerPlace>& peers)> set_peers;
+    std::function<bool(uint64_t id)> connected;
+    // The data directory from which that member speaks; nothing if it does not speak.
+    std::function<std::optional<std::string>(uint64_t id)> speaks_from;
     // Called with each membership whose configuration is new.
     std::function<void(const Membership&)> on_configuration;
     // Called once: this member was removed.
@@ -49,9 +57,23 @@ class MemberKeeper {
   void Look(base::TimePoint now);
 
  private:
+  // A change that would do a member good.
+  struct Wanted {
+    Plan plan;
+    std::string what;
+  };
+  struct WaitToVote {
+    base::TimePoint since;
+    bool logged = false;
+  };
+
   void FollowMembership(const Membership& membership);
+  std::string WhatLacks(const Member& member) const;
+  // By the member's id.
+  std::map<uint64_t, Wanted> WantedChanges(const Membership& membership) const;
   void LookAfterMembers(const Membership& membership, base::TimePoint now);
   void Change(Plan plan, std::string what);
+  void LogWhoWaits(const Membership& membership, base::TimePoint now);
   void LogWaits(const Membership& membership, const raft::NodeStatus& status, base::TimePoint now);
 
   const std::string name_;
@@ -65,6 +87,9 @@ class MemberKeeper {
   bool ended_ = false;
   raft::Index followed_;
   base::TimePoint change_due_ = base::TimePoint::min();
+  // The member for whose sake the last change was tried.
+  uint64_t tried_last_ = 0;
+  std::map<uint64_t, WaitToVote> waits_to_vote_;
   raft::CommitWait wait_ = raft::CommitWait::kNone;
   base::TimePoint wait_since_;
   base::TimePoint wait_log_due_ = base::kForever;

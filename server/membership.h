@@ -30,7 +30,8 @@ struct Member {
   bool is_learner = false;
   std::string data_dir_uuid;  // 16 bytes; empty: no directory is bound to it yet
   // A learner that is promoted without being asked. A voter is added so: in force at once, it would
-  // be needed for the very quorum that has to say who it is.
+  // be needed for the very quorum that has to say who it is. So is who replaces a voter, or one
+  // that was to be promoted so.
   bool votes_when_ready = false;
 
   bool started() const { return !name.empty(); }

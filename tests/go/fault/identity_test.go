@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"datum.dev/tests/launcher"
+	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // Two of three lose their directories while the third is paused. One of them has heard it before:
@@ -68,7 +69,59 @@ func TestAnOlderCopyOfADirectoryIsFoundOut(t *testing.T) {
 	d.said(member, `in doubt`)
 	d.put(10)
 	d.whole()
-	d.said(member, `whole again`)
+	d.said(member, `lacks no entry that was committed`)
+}
+
+// killedBeforeItVotes ends a member as soon as it knows who it is, each time in an empty directory,
+// until that came before its promotion.
+func (d *damaged) killedBeforeItVotes(rig *Rig, member *launcher.Member) {
+	d.t.Helper()
+	for round := 0; round < 10; round++ {
+		d.must(member.Wipe())
+		d.must(member.Launch())
+		d.said(member, ` is member `)
+		d.must(member.Kill9())
+		registered, err := rig.Registered(within(d.t, 30*time.Second), member)
+		d.must(err)
+		if registered.IsLearner {
+			return
+		}
+	}
+	d.t.Fatalf("%s always votes before it can be killed", member.Name)
+}
+
+// Its directory is lost once more before it votes again.
+func TestAMemberWipedTwiceVotesInTheEnd(t *testing.T) {
+	d := startDamaged(t)
+	rig := &Rig{Cluster: d.Cluster}
+	d.put(20)
+	member := d.follower()
+	d.must(member.Kill9())
+	d.killedBeforeItVotes(rig, member)
+	d.must(member.Wipe())
+	d.must(member.Restart())
+	d.must(rig.WaitVoters(within(t, time.Minute), d.Members))
+	d.whole()
+}
+
+// It was added as a voter, and its directory is lost before it has ever voted.
+func TestAMemberWipedBeforeItVotesVotesInTheEnd(t *testing.T) {
+	d := startDamaged(t)
+	rig := &Rig{Cluster: d.Cluster}
+	d.put(20)
+	member, err := d.Extend(launcher.Place{})
+	d.must(err)
+	d.must(untilDone(within(t, time.Minute), func(ctx context.Context) error {
+		return rig.Ask(ctx, func(ctx context.Context, client *clientv3.Client) error {
+			_, err := client.MemberAdd(ctx, []string{member.PeerURL})
+			return err
+		})
+	}))
+	d.killedBeforeItVotes(rig, member)
+	d.must(member.Wipe())
+	d.must(member.Restart())
+	d.must(rig.WaitVoters(within(t, time.Minute), d.Members))
+	d.whole()
 }
 
 // Under load, again and again: SIGTERM ends with 0, whatever the threads are doing (Stop checks).

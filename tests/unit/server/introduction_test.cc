@@ -76,6 +76,47 @@ TEST(IntroductionTest, WhoHasFoundedFoundsWithNobodyElse) {
   EXPECT_EQ(DecideStart(true, kInitial, {refused}).kind, StartKind::kWait);
 }
 
+TEST(IntroductionTest, WhoWaitsIsTakenForWhatItIs) {
+  IntroduceResponse answer = Founding(2);
+  EXPECT_EQ(SeenAs(answer), Seen::kLives) << "it has founded, and waits for its first entry";
+  answer.set_outcome(IntroduceResponse::REFUSED);
+  EXPECT_EQ(SeenAs(answer), Seen::kLives) << "no leader said so";
+  answer.set_waits(true);
+  EXPECT_EQ(SeenAs(answer), Seen::kWaits);
+  answer.set_cluster_id(0);
+  EXPECT_EQ(SeenAs(answer), Seen::kJoins);
+  EXPECT_EQ(SeenAs(Living(IntroduceResponse::UNDECIDED)), Seen::kLives);
+  EXPECT_EQ(SeenAs(Living(IntroduceResponse::REFUSED)), Seen::kRefuses);
+}
+
+TEST(IntroductionTest, WhatHelpsIsToldAsFarAsItCan) {
+  const auto says = [](const std::string& help, const std::string& part) {
+    return help.find(part) != std::string::npos;
+  };
+  const std::string start = "start the members that are down";
+  const std::string lost = "docs/operations/backup.md";
+  const std::string found = "--initial-cluster-state=new";
+  EXPECT_EQ(WhatHelps({{2, Seen::kLives}, {3, Seen::kDown}}, false, false), start);
+  EXPECT_EQ(WhatHelps({{2, Seen::kDown}, {3, Seen::kDown}}, false, false), start);
+  EXPECT_EQ(WhatHelps({{2, Seen::kLives}, {3, Seen::kLives}}, false, false), "")
+      << "they elect a leader";
+  EXPECT_EQ(WhatHelps({{2, Seen::kRefuses}, {3, Seen::kDown}}, false, false), start);
+
+  const std::string two_wiped = WhatHelps({{2, Seen::kLives}, {3, Seen::kWaits}}, false, false);
+  EXPECT_TRUE(says(two_wiped, lost)) << two_wiped;
+  EXPECT_FALSE(says(two_wiped, start)) << two_wiped;
+  const std::string silent = WhatHelps({{2, Seen::kDown}, {3, Seen::kWaits}}, false, true);
+  EXPECT_TRUE(says(silent, lost) && says(silent, "empty this directory")) << silent;
+  EXPECT_FALSE(says(WhatHelps({{2, Seen::kRefuses}, {3, Seen::kWaits}}, false, false), lost))
+      << "there is a leader";
+
+  const std::string all_join = WhatHelps({{2, Seen::kJoins}, {3, Seen::kJoins}}, true, false);
+  EXPECT_TRUE(says(all_join, found)) << all_join;
+  EXPECT_FALSE(says(all_join, start) || says(all_join, lost)) << all_join;
+  EXPECT_TRUE(says(WhatHelps({{2, Seen::kJoins}, {3, Seen::kDown}}, false, false), found));
+  EXPECT_FALSE(says(WhatHelps({{2, Seen::kLives}, {3, Seen::kJoins}}, true, false), found));
+}
+
 class LeaderTest : public testing::Test {
  protected:
   LeaderTest() {
@@ -125,17 +166,57 @@ TEST_F(LeaderTest, AWipedMemberIsReplacedByALearnerThatVotesLater) {
   EXPECT_NE(decision.by.id, 3u);
   EXPECT_TRUE(decision.by.is_learner);
   EXPECT_EQ(decision.by.data_dir_uuid, "new");
-  EXPECT_TRUE(IsReplacement(decision.by, 9));
+  EXPECT_TRUE(decision.by.votes_when_ready);
+  EXPECT_TRUE(WaitsToVote(decision.by, 9));
+  EXPECT_EQ(Decide().by.id, decision.by.id) << "who asks again is the same member";
   Member promoted = decision.by;
   promoted.is_learner = false;
-  EXPECT_FALSE(IsReplacement(promoted, 9));
+  EXPECT_FALSE(WaitsToVote(promoted, 9));
+}
+
+TEST_F(LeaderTest, WhoIsWipedBeforeItVotesVotesInTheEnd) {
+  Member& wiped = view_.membership.members[3];
+  wiped.is_learner = true;
+  wiped.votes_when_ready = true;
+  ASSERT_EQ(Decide().kind, LeaderKind::kReplace) << Decide().why;
+  EXPECT_TRUE(Decide().by.votes_when_ready) << "added as a voter";
+
+  wiped.is_learner = false;
+  wiped.votes_when_ready = false;
+  const Member first = Decide().by;
+  view_.membership.members.erase(3);
+  view_.membership.members[first.id] = first;
+  down_ = {first.id};
+  request_.set_data_dir_uuid("newer");
+  const LeaderDecision second = Decide();
+  ASSERT_EQ(second.kind, LeaderKind::kReplace) << second.why;
+  EXPECT_EQ(second.member_id, first.id);
+  EXPECT_TRUE(WaitsToVote(second.by, 9)) << "wiped twice";
+}
+
+TEST_F(LeaderTest, AReplacementOfAnOlderLogVotesInTheEnd) {
+  Member older = Decide().by;
+  older.votes_when_ready = false;
+  EXPECT_TRUE(WaitsToVote(older, 9));
+  view_.membership.members.erase(3);
+  view_.membership.members[older.id] = older;
+  down_ = {older.id};
+  request_.set_data_dir_uuid("newer");
+  EXPECT_TRUE(Decide().by.votes_when_ready);
+}
+
+TEST_F(LeaderTest, AReplacementThatIsReachedElsewhereVotesInTheEnd) {
+  Member moved = Decide().by;
+  moved.peer_urls = {"http://h:33"};
+  EXPECT_TRUE(WaitsToVote(moved, 9));
 }
 
 TEST_F(LeaderTest, ALearnerThatWasWipedLearnsOn) {
   view_.membership.members[3].is_learner = true;
   const LeaderDecision decision = Decide();
   ASSERT_EQ(decision.kind, LeaderKind::kReplace) << decision.why;
-  EXPECT_FALSE(IsReplacement(decision.by, 9));
+  EXPECT_FALSE(decision.by.votes_when_ready);
+  EXPECT_FALSE(WaitsToVote(decision.by, 9));
 }
 
 TEST_F(LeaderTest, NobodyIsReplacedWhileHeRunsOrWithoutAQuorumOrWithTheFlagOff) {
@@ -157,6 +238,7 @@ TEST_F(LeaderTest, WithoutALeaderTheCommandForLaterIsTold) {
   EXPECT_NE(help.find("etcdctl member remove 3 && etcdctl member add c --peer-urls=http://h:3"),
             std::string::npos)
       << help;
+  EXPECT_NE(help.find("docs/operations/backup.md"), std::string::npos) << help;
   request_.clear_peer_urls();
   EXPECT_EQ(HelpWithoutLeader(view_.membership, request_), "");
 }

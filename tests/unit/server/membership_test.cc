@@ -126,6 +126,16 @@ TEST(MembershipTest, AReplacementLeavesAndComesInOneStep) {
   EXPECT_EQ(PlanReplace(kThree, 9, by).status(), ErrorStatus(WireError::kMemberNotFound));
 }
 
+TEST(MembershipTest, AReplacementThatIsToVoteTakesNoLearnersPlace) {
+  Member by = MemberOf(8, "c", true);
+  by.votes_when_ready = true;
+  const auto planned = PlanReplace(kThree, 3, by);
+  ASSERT_TRUE(planned.ok()) << planned.status();
+  EXPECT_TRUE(ChangeOf(*planned).replace().by().votes_when_ready());
+  const Membership replaced = Of({MemberOf(1, "a"), MemberOf(2, "b"), by});
+  EXPECT_TRUE(PlanAdd(replaced, MemberOf(4, "", true)).ok());
+}
+
 TEST(MembershipTest, AStrictAddWantsStartedAndConnectedMembers) {
   EXPECT_TRUE(CheckAdd(kThree, false, AllConnectedBut(0)).ok());
   EXPECT_EQ(CheckAdd(kThree, false, AllConnectedBut(2)), ErrorStatus(WireError::kUnhealthy));

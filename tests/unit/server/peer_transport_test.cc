@@ -127,7 +127,8 @@ TEST_F(PeerTransportTest, AnotherClustersMemberIsRefused) {
     auto refused = std::make_shared<std::promise<std::string>>();
     auto told = std::make_shared<bool>(false);
     rpc::SendStream stream(options, [refused, told](bool connected, const std::string& why) {
-      if (connected || *told) return;
+      EXPECT_FALSE(connected) << "it was never taken";
+      if (*told) return;
       *told = true;
       refused->set_value(why);
     });

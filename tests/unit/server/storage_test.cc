@@ -273,6 +273,17 @@ TEST_F(StorageTest, ADirectoryIsIntroducedUntilItIsKnown) {
   EXPECT_EQ(introductions_, 1);
 }
 
+// As in etcd: after `member update` the flags of the first start are no more than history.
+TEST_F(StorageTest, ADirectoryThatKnowsItselfIgnoresTheInitialCluster) {
+  FillThree();
+  config_.initial_advertise_peer_urls = {"http://localhost:7777"};
+  ASSERT_TRUE(config_.Validate().ok()) << config_.Validate();
+  EXPECT_TRUE(Open().ok()) << WhyNot();
+  EXPECT_EQ(introductions_, 1);
+  config_.data_dir += "-new";
+  EXPECT_NE(WhyNot().find("--initial-cluster: it has default="), std::string::npos) << WhyNot();
+}
+
 TEST_F(StorageTest, ThatAClusterLivesIsKnownToTheNextStart) {
   hears_living_ = true;
   EXPECT_FALSE(Open().ok());
