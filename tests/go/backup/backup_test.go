@@ -428,6 +428,7 @@ func TestStatusIsEtcdutls(t *testing.T) {
 	theirs := start(t, launcher.Options{Members: 1, Binary: etcd(t)})
 	for name, cluster := range map[string]*launcher.Cluster{"datum": ours, "etcd": theirs} {
 		fill(t, connect(t, cluster), "k/", 500)
+		waitStorageVersion(t, cluster)
 		path := filepath.Join(t.TempDir(), name+".db")
 		saved, err := exec.Command(datumctl, "--endpoints="+cluster.Endpoints()[0], "snapshot",
 			"save", path).Output()
@@ -448,6 +449,24 @@ func TestStatusIsEtcdutls(t *testing.T) {
 				t.Errorf("%s, -w %s: %v\n%s, want\n%s", name, format, err, got, want)
 			}
 		}
+	}
+}
+
+// etcd writes the version of its storage a while after it has begun to serve.
+func waitStorageVersion(t *testing.T, cluster *launcher.Cluster) {
+	t.Helper()
+	client := connect(t, cluster)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		status, err := client.Status(ctx, cluster.Endpoints()[0])
+		if err != nil {
+			t.Fatalf("the storage version is not there: %v", err)
+		}
+		if status.StorageVersion != "" {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 

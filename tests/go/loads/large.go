@@ -61,7 +61,7 @@ func runRanges(ctx context.Context, server Server, scale Scale) ([]Figure, error
 		})
 	})
 	took := time.Since(began).Seconds()
-	return []Figure{{"32 ranges", took, "s"}, {"memory rose by", rise / (1 << 20), "MiB"}}, err
+	return []Figure{{"32 ranges", took, "s"}, {memoryRise, rise / (1 << 20), "MiB"}}, err
 }
 
 func runStreams(ctx context.Context, server Server, scale Scale) ([]Figure, error) {
@@ -106,7 +106,7 @@ func runStreams(ctx context.Context, server Server, scale Scale) ([]Figure, erro
 	})
 	took := time.Since(began).Seconds()
 	bytes := float64(5*count*valueBytes) / (1 << 20)
-	return []Figure{{"5 streams", bytes / took, "MiB/s"}, {"memory rose by", rise / (1 << 20), "MiB"}}, err
+	return []Figure{{"5 streams", bytes / took, "MiB/s"}, {memoryRise, rise / (1 << 20), "MiB"}}, err
 }
 
 // runCompact overwrites keys until so many bytes of versions are there, then compacts and
@@ -168,5 +168,7 @@ func runCompact(ctx context.Context, server Server, scale Scale) ([]Figure, erro
 		return err
 	})
 	return []Figure{{"longest put, nothing beside", calm, "ms"}, {"longest put while compacting", compacting, "ms"},
-		{"compaction", took, "s"}, {"longest put while defragmenting", defragmenting, "ms"}}, err
+		{"compaction", took, "s"}, {"longest put while defragmenting", defragmenting, "ms"},
+		{pauseOfCompaction, max(0, compacting-calm), "ms"},
+		{pauseOfDefragmentation, max(0, defragmenting-calm), "ms"}}, err
 }

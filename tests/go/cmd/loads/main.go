@@ -46,6 +46,10 @@ func main() {
 			}
 			fmt.Println()
 		}
+		for _, broken := range load.BrokenBounds(ours, loads.Scale(*scale)) {
+			fmt.Printf("  failed: %s\n", broken)
+			failed = true
+		}
 		if err != nil {
 			fmt.Printf("  failed: %v\n", err)
 			failed = true
