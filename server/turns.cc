@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "rpc/typed.h"
 #include "server/errors.h"
+#include "server/validate.h"
 #include "store/txn.h"
 
 namespace server {
@@ -70,6 +71,8 @@ TxnRequest IfCreatedAt(const std::string& key, int64_t create_revision,
 }
 
 void Turns::Run(const rpc::Call& call, TxnRequest txn, TxnDone done) const {
+  const absl::Status checked = CheckTxn(txn, max_txn_ops_);
+  if (!checked.ok()) return done(AsUnknown(checked));
   const bool takes_space = store::HasPut(txn);
   etcdserverpb::InternalRaftRequest command;
   command.mutable_txn()->Swap(&txn);

@@ -54,8 +54,13 @@ class Turns {
 
   // All must outlive the calls.
   Turns(const Gate* gate, const SpaceGate* space, const State* state, const LeaseService* leases,
-        KeyWaiters* waiters)
-      : gate_(gate), space_(space), state_(state), leases_(leases), waiters_(waiters) {}
+        KeyWaiters* waiters, int max_txn_ops)
+      : gate_(gate),
+        space_(space),
+        state_(state),
+        leases_(leases),
+        waiters_(waiters),
+        max_txn_ops_(max_txn_ops) {}
 
   // Puts `value` under the session's key unless that is there. Lease 0: a lease is granted, for a
   // minute, as etcd does; like any other it is not renewed here, not even while its place waits.
@@ -69,7 +74,7 @@ class Turns {
   // Deletes the key if it is still that place's, without waiting.
   void Leave(const Place& place) const;
 
-  // A Txn, with its answer decoded.
+  // A Txn, checked as a client's, with its answer decoded.
   using TxnDone = std::function<void(absl::StatusOr<etcdserverpb::TxnResponse>)>;
   void Run(const rpc::Call& call, etcdserverpb::TxnRequest txn, TxnDone done) const;
   // A linearizable Range.
@@ -88,6 +93,7 @@ class Turns {
   const State* const state_;
   const LeaseService* const leases_;
   KeyWaiters* const waiters_;
+  const int max_txn_ops_;
 };
 
 }  // namespace server

@@ -225,6 +225,22 @@ var badRequests = []badRequest{
 		_, err := s.election.Proclaim(ctx, &v3electionpb.ProclaimRequest{})
 		return err
 	}, codes.Unknown, `"leader" field must be provided`},
+	{"a proclamation under no key", func(ctx context.Context, s services) error {
+		_, err := s.election.Proclaim(ctx, &v3electionpb.ProclaimRequest{Leader: &v3electionpb.LeaderKey{}, Value: []byte("n")})
+		return err
+	}, codes.Unknown, "etcdserver: key is not provided"},
+	{"a resignation from no key", func(ctx context.Context, s services) error {
+		_, err := s.election.Resign(ctx, &v3electionpb.ResignRequest{Leader: &v3electionpb.LeaderKey{}})
+		return err
+	}, codes.Unknown, "etcdserver: key is not provided"},
+	{"a lock whose name is too large", func(ctx context.Context, s services) error {
+		_, err := s.lock.Lock(ctx, &v3lockpb.LockRequest{Name: make([]byte, 1_600_000), Lease: 7})
+		return err
+	}, codes.Unknown, "etcdserver: request is too large"},
+	{"a campaign whose value is too large", func(ctx context.Context, s services) error {
+		_, err := s.election.Campaign(ctx, &v3electionpb.CampaignRequest{Name: []byte("e"), Value: make([]byte, 1_600_000), Lease: 7})
+		return err
+	}, codes.Unknown, "etcdserver: request is too large"},
 	{"a method that is not there", func(ctx context.Context, s services) error {
 		return s.connection.Invoke(ctx, "/etcdserverpb.KV/Nothing", &etcdserverpb.RangeRequest{}, &etcdserverpb.RangeResponse{})
 	}, codes.Unimplemented, "unknown method Nothing for service etcdserverpb.KV"},

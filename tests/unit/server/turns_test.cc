@@ -28,7 +28,7 @@ class TurnsTest : public testing::Test {
         quota_(&state_, 1 << 20),
         space_(&gate_, &state_, &quota_),
         leases_(&gate_, &space_, &state_, &no_clock_, [] { return uint64_t{99}; }),
-        turns_(&gate_, &space_, &state_, &leases_, &waiters_),
+        turns_(&gate_, &space_, &state_, &leases_, &waiters_, 128),
         locks_(&turns_),
         elections_(&turns_) {
     replica_.machine()->set_on_commit(
@@ -132,6 +132,20 @@ TEST_F(TurnsTest, ErrorsAreEtcdsFromInside) {
   const auto own = Lock(0);
   ASSERT_TRUE(own->ended);
   EXPECT_EQ(own->response.key(), "q/63") << "with a lease of the server's";
+}
+
+TEST_F(TurnsTest, WhatAnElectionWritesIsCheckedAsAClientsTxn) {
+  const absl::Status no_key = absl::UnknownError("etcdserver: key is not provided");
+  v3electionpb::ProclaimRequest proclaim;
+  proclaim.mutable_leader();
+  proclaim.set_value("n");
+  using Proclaimed = Asked<v3electionpb::ProclaimResponse>;
+  EXPECT_EQ(Proclaimed(registry_, "/v3electionpb.Election/Proclaim", proclaim).result, no_key);
+  v3electionpb::ResignRequest resign;
+  resign.mutable_leader();
+  using Resigned = Asked<v3electionpb::ResignResponse>;
+  EXPECT_EQ(Resigned(registry_, "/v3electionpb.Election/Resign", resign).result, no_key);
+  EXPECT_EQ(CountOf(std::string(1, '\0'), std::string(1, '\0')), 0);
 }
 
 TEST_F(TurnsTest, AnObserverIsToldEachValueAndEachLeader) {
