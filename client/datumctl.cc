@@ -70,7 +70,7 @@ class PlainVerbs {
  private:
   int Get() {
     const bool simple = arguments_.format == OutputFormat::kSimple;
-    if (arguments_.get.count_only && (simple || arguments_.format == OutputFormat::kTable)) {
+    if (arguments_.get.count_only && simple) {
       return Fail(absl::InvalidArgumentError("--count-only needs --write-out=fields or json"),
                   kBadUsage);
     }

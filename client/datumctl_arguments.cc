@@ -60,7 +60,8 @@ void AddPut(CLI::App* app, PutArguments* put) {
         put->value = value;
         put->has_value = true;
       },
-      "the value; without it, and without --ignore-value, all of stdin is the value");
+      "the value; without it, and without --ignore-value, all of stdin is the value, which must\n"
+      "not be empty");
   app->add_option("--lease", put->lease, "the lease to tie the key to, in hexadecimal; 0: none")
       ->capture_default_str();
   app->add_flag("--prev-kv", put->prev_kv, "print the datum as it was");
@@ -236,6 +237,27 @@ ParsedLine BadLine(const std::string& why) {
   return parsed;
 }
 
+// As in etcdctl.
+bool HasTable(Verb verb) {
+  switch (verb) {
+    case Verb::kGet:
+    case Verb::kPut:
+    case Verb::kDelete:
+    case Verb::kTxn:
+    case Verb::kLeaseGrant:
+    case Verb::kLeaseRevoke:
+    case Verb::kLeaseTimeToLive:
+    case Verb::kLeaseKeepAlive:
+    case Verb::kLeaseList:
+    case Verb::kAlarmList:
+    case Verb::kAlarmDisarm:
+    case Verb::kWatch:
+      return false;
+    default:
+      return true;
+  }
+}
+
 ParsedLine ParseWords(const std::vector<std::string>& line) {
   ParsedLine parsed;
   // CLI11's callbacks point into it, and are gone before it is moved.
@@ -257,6 +279,9 @@ ParsedLine ParseWords(const std::vector<std::string>& line) {
                                    "'\nRun with --help for more information.\n");
     }
     return refused;
+  }
+  if (arguments->format == OutputFormat::kTable && !HasTable(arguments->verb)) {
+    return BadLine("table not supported as output format");
   }
   arguments->has_call_timeout = app.count("--command-timeout") > 0;
   parsed.run = true;
@@ -382,6 +407,10 @@ absl::StatusOr<etcdserverpb::RangeRequest> RequestOf(const GetArguments& get) {
 absl::StatusOr<etcdserverpb::PutRequest> RequestOf(const PutArguments& put,
                                                    const std::string& stdin_value) {
   if (put.ignore_value && put.has_value) return BadUsage("with --ignore-value there is no value");
+  // As etcdctl: a pipe whose other end failed must not empty a key.
+  if (!put.ignore_value && !put.has_value && stdin_value.empty()) {
+    return BadUsage("put command needs 1 argument and input from stdin or 2 arguments");
+  }
   const absl::StatusOr<int64_t> lease = ParseLeaseId(put.lease);
   if (!lease.ok()) return lease.status();
   etcdserverpb::PutRequest request;
@@ -407,7 +436,7 @@ absl::StatusOr<etcdserverpb::WatchCreateRequest> RequestOf(const WatchArguments&
   etcdserverpb::WatchCreateRequest request;
   const absl::Status status = SetRange(watch, &request);
   if (!status.ok()) return status;
-  request.set_start_revision(std::max<int64_t>(watch.revision, 0));
+  request.set_start_revision(watch.revision);
   request.set_prev_kv(watch.prev_kv);
   request.set_progress_notify(watch.progress_notify);
   return request;

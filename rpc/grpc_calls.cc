@@ -14,6 +14,9 @@
 namespace rpc {
 namespace {
 
+// Next to what its call takes, an answer up to this size is nothing.
+constexpr size_t kSmallAnswerBytes = 4 << 10;
+
 using Context = grpc::GenericCallbackServerContext;
 
 std::optional<std::string> FindMetadata(const Context& context, std::string_view name) {
@@ -80,9 +83,10 @@ class UnaryReactor final : public grpc::ServerGenericBidiReactor, public Call {
     }
     const bool holds = response.held() != nullptr;
     response_ = BufferOf(std::move(response));
-    if (holds) {
-      ticket_ =
-          unread_.Begin(std::make_shared<CancellableCall>(context_->c_call()), response_.Length());
+    small_ = !holds && response_.Length() <= kSmallAnswerBytes;
+    if (!small_ || unread_.BeginSmall()) {
+      ticket_ = unread_.Begin(std::make_shared<CancellableCall>(context_->c_call()),
+                              response_.Length(), unread_.patience());
     }
     StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
   }
@@ -97,6 +101,7 @@ class UnaryReactor final : public grpc::ServerGenericBidiReactor, public Call {
     if (on_cancel) on_cancel();
   }
   void OnDone() override {
+    if (small_) unread_.EndSmall();
     if (ticket_) unread_.End(*ticket_);
     delete this;
   }
@@ -105,6 +110,8 @@ class UnaryReactor final : public grpc::ServerGenericBidiReactor, public Call {
   const UnaryHandler* const handler_;
   UnreadWrites& unread_;
   std::optional<UnreadWrites::Ticket> ticket_;
+  // The answer is counted as a small one.
+  bool small_ = false;
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   mutable std::function<void()> on_cancel_;
@@ -194,7 +201,7 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
 
   void EndIfUnread() override {
     std::lock_guard lock(mutex_);
-    end_if_unread_ = true;
+    if (!allowance_) allowance_ = unread_.patience();
   }
 
  private:
@@ -212,7 +219,7 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
         queue_.pop_front();
         // What is behind it takes it along.
         if (!queue_.empty()) options.set_buffer_hint();
-        if (end_if_unread_) ticket_ = unread_.Begin(call_, outgoing_.Length());
+        if (allowance_) ticket_ = unread_.Begin(call_, outgoing_.Length(), *allowance_);
       } else if (finish_wanted_) {
         finished_ = true;
       } else {
@@ -231,10 +238,17 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
       if (!cancelled_) handler_->OnHalfClose();
       return;
     }
+    // What is asked on a stream that ends is not answered: its client's messages stay with it.
+    if (Ends()) return;
     std::string bytes = BytesOf(incoming_);
     incoming_.Clear();
     handler_->OnMessage(std::move(bytes));
-    StartRead(&incoming_);
+    if (!Ends()) StartRead(&incoming_);
+  }
+
+  bool Ends() {
+    std::lock_guard lock(mutex_);
+    return finish_wanted_;
   }
 
   void OnWriteDone(bool ok) override {
@@ -242,7 +256,7 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
     {
       std::lock_guard lock(mutex_);
       writing_ = false;
-      if (ticket_) unread_.End(*std::exchange(ticket_, std::nullopt));
+      if (ticket_) allowance_ = unread_.End(*std::exchange(ticket_, std::nullopt));
       queued_bytes_ -= std::min(queued_bytes_, outgoing_.Length());
       if (!ok) queue_.clear();
       drained = ok && queue_.empty();
@@ -281,7 +295,8 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
   std::mutex mutex_;
   // Null once the call is over.
   std::shared_ptr<const CancellableCall> call_;
-  bool end_if_unread_ = false;
+  // Of time with a write under way; none is counted for a client that need not read.
+  std::optional<base::Duration> allowance_;
   // Of the write under way.
   std::optional<UnreadWrites::Ticket> ticket_;
   std::deque<std::string> queue_;

@@ -2,6 +2,7 @@
 
 #include "rpc/grpc_unread.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -10,7 +11,11 @@
 namespace rpc {
 namespace {
 
-constexpr size_t kBytesPerSecondMin = 256 << 10;
+constexpr int64_t kBytesPerSecondMin = 256 << 10;
+
+base::Duration TimeOf(size_t bytes) {
+  return base::Duration(std::chrono::seconds(bytes)) / kBytesPerSecondMin;
+}
 
 }  // namespace
 
@@ -23,24 +28,25 @@ void CancellableCall::Cancel(const absl::Status& status) const {
                                std::string(status.message()).c_str(), nullptr);
 }
 
-UnreadWrites::Ticket UnreadWrites::Begin(std::shared_ptr<const CancellableCall> call,
-                                         size_t bytes) {
-  const base::TimePoint due =
-      clock_.Now() + patience_ + std::chrono::seconds(bytes / kBytesPerSecondMin);
+UnreadWrites::Ticket UnreadWrites::Begin(std::shared_ptr<const CancellableCall> call, size_t bytes,
+                                         base::Duration allowance) {
+  const base::TimePoint due = clock_.Now() + allowance + TimeOf(bytes);
   std::lock_guard lock(mutex_);
   const Ticket ticket(due, ++begun_);
   writes_.emplace(ticket, std::move(call));
   return ticket;
 }
 
-void UnreadWrites::End(const Ticket& ticket) {
+base::Duration UnreadWrites::End(const Ticket& ticket) {
+  const base::Duration left = std::min(ticket.first - clock_.Now(), patience_);
   // Goes last: it may be the call's last reference.
   std::shared_ptr<const CancellableCall> call;
   std::lock_guard lock(mutex_);
   const auto found = writes_.find(ticket);
-  if (found == writes_.end()) return;
+  if (found == writes_.end()) return left;
   call = std::move(found->second);
   writes_.erase(found);
+  return left;
 }
 
 void UnreadWrites::Look() {

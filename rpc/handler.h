@@ -45,7 +45,8 @@ class Call {
 };
 
 // An answer's bytes: a string, or pieces that are sent one behind the other. What is held goes when
-// the transport needs the bytes no more; a client that lets such an answer lie is sent away.
+// the transport needs the bytes no more. A client that lets an answer lie that holds something, or
+// is not small, or is one of many, is sent away.
 class Answer {
  public:
   Answer() = default;
@@ -86,10 +87,15 @@ class Stream : public Call {
   virtual size_t Write(std::string message) = 0;
   // Ends the call once what was queued has left. The first status counts.
   virtual void Finish(absl::Status status) = 0;
-  // Ends the call at once, also one that waits for its client to read: what is queued is dropped.
+  // Ends the call at once, also one that waits for its client to read: what is queued is dropped,
+  // and its status is what the client is sent, also in place of an earlier Finish's that has not
+  // left yet. A message may have left in part: grpc-go then reports Internal, "unexpected EOF",
+  // whatever the status.
   virtual void Abort(absl::Status status) = 0;
-  // From now on a message that the client lets lie for the transport's patience ends the call, as
-  // DeadlineExceeded. For a stream that holds something back as long as it lasts.
+  // From now on a client that takes messages too slowly ends the call, as DeadlineExceeded: one
+  // that lets a message lie for the transport's patience, or makes up for it in small pieces. For a
+  // stream that holds something back as long as it lasts. Only time with a message under way
+  // counts.
   virtual void EndIfUnread() = 0;
 };
 
@@ -98,7 +104,8 @@ class Stream : public Call {
 class StreamHandler {
  public:
   virtual ~StreamHandler() = default;
-  // The next message is read only after this has returned: a slow handler slows its client.
+  // The next message is read only after this has returned: a slow handler slows its client. None
+  // comes after Finish or Abort, but for one that comes at that moment.
   virtual void OnMessage(std::string message) = 0;
   // The client sends no more. What it is still to be told, and Finish, is up to the handler.
   virtual void OnHalfClose() = 0;

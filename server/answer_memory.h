@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// answer_memory.h: one bound for the memory of all large answers together
+// answer_memory.h: one bound for the memory of all answers of KV together, but for small ones
 // (--answer-memory-bytes), from where they are read to where they have left.
 //
-// An answer that would grow large while others fill the memory waits until some of them have left,
-// and is refused if that takes too long: clients that do not read cannot fill a member. Small ones
-// pass always. As many answers as there are threads that read may go beyond the bound, each by what
-// it still grows after it was let in.
+// An answer that would be more than small while others fill the memory waits until some of them
+// have left, and is refused if that takes too long: clients that do not read cannot fill a member.
+// As many answers as there are threads that read may go beyond the bound, each by what it still
+// grows after it was let in, and so may writes that are under way: what is applied is answered.
 // Threads: any.
 
 #pragma once

@@ -200,12 +200,13 @@ std::vector<Flag> MemoryFlags() {
        "The same of all watch streams together; beyond it each may have 65536.", Effect::kServed,
        SetNumber(&Config::watch_memory_bytes)},
       {"answer-memory-bytes", kGroup, "bytes", "134217728",
-       "What large answers to Range and Txn, and chunks of RangeStream, may take together until "
-       "clients have read them; others wait, then are refused.",
+       "What answers of KV above 4096 bytes, and chunks of RangeStream, may take together until "
+       "clients have read them; others wait, then are refused, also writes that answer with "
+       "values.",
        Effect::kServed, SetNumber(&Config::answer_memory_bytes)},
       {"unread-timeout", kGroup, "duration", "1m",
-       "A client that lets a large answer, or a piece of a stream, lie for so long, and a second "
-       "more for each 256 KiB, is sent away.",
+       "A client that lets an answer above 4096 bytes, one of many small ones, or pieces of a "
+       "stream lie for so long together, and a second more for each 256 KiB, is sent away.",
        Effect::kServed, SetDuration(&Config::unread_timeout)},
       {"log-reserve-bytes", kGroup, "bytes", "268435456",
        "What is kept of the Raft log for members that lag; behind it they get the whole state.",

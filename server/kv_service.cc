@@ -55,11 +55,20 @@ void KvService::Range(const rpc::Call& call, etcdserverpb::RangeRequest request,
 void KvService::AnswerRange(std::shared_ptr<const etcdserverpb::RangeRequest> request,
                             base::TimePoint deadline, rpc::UnaryDone done) const {
   const std::shared_ptr<AnswerMemory::Claim> claim = memory_->NewClaim();
+  bool claimed = false;
   store::Pieces pieces;
   const absl::StatusOr<bool> encoded = state_->EncodeRange(
-      *request, gate_->Term(), [&](uint64_t bytes) { return claim->Grow(bytes); }, &pieces);
+      *request, gate_->Term(),
+      [&](uint64_t bytes) {
+        claimed = true;
+        return claim->Grow(bytes);
+      },
+      &pieces);
   if (!encoded.ok()) return done(FromStore(encoded.status()), "");
-  if (*encoded) return done(absl::OkStatus(), rpc::Answer(std::move(pieces), claim));
+  if (*encoded) {
+    // A small one holds nothing, for which the transport would look after it.
+    return done(absl::OkStatus(), rpc::Answer(std::move(pieces), claimed ? claim : nullptr));
+  }
   WaitForMemory(deadline, done,
                 [this, request, deadline, done] { AnswerRange(request, deadline, done); });
 }
@@ -86,33 +95,62 @@ void KvService::AnswerTxn(std::shared_ptr<const etcdserverpb::TxnRequest> reques
 
 // What is newest then is no older: a read that was linearizable stays so.
 void KvService::WaitForMemory(base::TimePoint deadline, rpc::UnaryDone done,
-                              std::function<void()> answer) const {
-  memory_->Wait(deadline, [this, done = std::move(done), answer = std::move(answer)](bool room) {
+                              std::function<void()> go_on) const {
+  memory_->Wait(deadline, [this, done = std::move(done), go_on = std::move(go_on)](bool room) {
     if (gate_->stopping()) return done(ErrorStatus(WireError::kStopped), "");
     if (!room) return done(ErrorStatus(WireError::kAnswerMemoryFull), "");
-    gate_->replica().LocalRead([done, answer](raft::ReadOutcome outcome) {
+    gate_->replica().LocalRead([done, go_on](raft::ReadOutcome outcome) {
       if (outcome != raft::ReadOutcome::kReady) return done(FromRead(outcome), "");
-      answer();
+      go_on();
     });
   });
+}
+
+void KvService::Write(const rpc::Call& call, std::shared_ptr<const InternalRaftRequest> command,
+                      bool takes_space, base::TimePoint deadline, rpc::UnaryDone done) const {
+  // Before it is published: what is applied must be answered.
+  const std::shared_ptr<AnswerMemory::Claim> claim = memory_->NewClaim();
+  if (!claim->Grow(store::kSmallAnswerBytes)) {
+    return WaitForMemory(deadline, done, [this, &call, command, takes_space, deadline, done] {
+      Write(call, command, takes_space, deadline, done);
+    });
+  }
+  auto answer = [claim, done = std::move(done)](absl::Status status, rpc::Answer response) {
+    std::vector<std::string> pieces = response.TakePieces();
+    uint64_t bytes = 0;
+    for (const std::string& piece : pieces) bytes += piece.size();
+    if (!status.ok() || bytes <= store::kSmallAnswerBytes) {
+      return done(std::move(status), rpc::Answer(std::move(pieces), nullptr));
+    }
+    claim->Grow(bytes);
+    done(std::move(status), rpc::Answer(std::move(pieces), claim));
+  };
+  if (takes_space) return space_->Publish(call, *command, std::move(answer));
+  gate_->Publish(call, *command, std::move(answer));
 }
 
 void KvService::Put(const rpc::Call& call, etcdserverpb::PutRequest request,
                     rpc::UnaryDone done) const {
   const absl::Status checked = CheckPut(request);
   if (!checked.ok()) return done(checked, "");
+  const bool answers_values = request.prev_kv();
   InternalRaftRequest command;
   command.mutable_put()->Swap(&request);
-  space_->Publish(call, command, std::move(done));
+  if (!answers_values) return space_->Publish(call, command, std::move(done));
+  Write(call, std::make_shared<const InternalRaftRequest>(std::move(command)),
+        /*takes_space=*/true, gate_->DeadlineOf(call), std::move(done));
 }
 
 void KvService::DeleteRange(const rpc::Call& call, etcdserverpb::DeleteRangeRequest request,
                             rpc::UnaryDone done) const {
   const absl::Status checked = CheckDeleteRange(request);
   if (!checked.ok()) return done(checked, "");
+  const bool answers_values = request.prev_kv();
   InternalRaftRequest command;
   command.mutable_delete_range()->Swap(&request);
-  gate_->Publish(call, command, std::move(done));
+  if (!answers_values) return gate_->Publish(call, command, std::move(done));
+  Write(call, std::make_shared<const InternalRaftRequest>(std::move(command)),
+        /*takes_space=*/false, gate_->DeadlineOf(call), std::move(done));
 }
 
 void KvService::Txn(const rpc::Call& call, etcdserverpb::TxnRequest request,
@@ -121,8 +159,13 @@ void KvService::Txn(const rpc::Call& call, etcdserverpb::TxnRequest request,
   if (!checked.ok()) return done(checked, "");
   if (!IsReadOnly(request)) {
     const bool takes_space = store::HasPut(request);
+    const bool answers_values = AnswersValues(request);
     InternalRaftRequest command;
     command.mutable_txn()->Swap(&request);
+    if (answers_values) {
+      return Write(call, std::make_shared<const InternalRaftRequest>(std::move(command)),
+                   takes_space, gate_->DeadlineOf(call), std::move(done));
+    }
     if (takes_space) return space_->Publish(call, command, std::move(done));
     return gate_->Publish(call, command, std::move(done));
   }

@@ -35,6 +35,10 @@ class KvService {
   // Reads and answers, now or when there is memory for it.
   void AnswerRange(std::shared_ptr<const etcdserverpb::RangeRequest> request,
                    base::TimePoint deadline, rpc::UnaryDone done) const;
+  // Publishes what answers with values, now or when there is memory for them.
+  void Write(const rpc::Call& call,
+             std::shared_ptr<const etcdserverpb::InternalRaftRequest> command, bool takes_space,
+             base::TimePoint deadline, rpc::UnaryDone done) const;
   void Put(const rpc::Call& call, etcdserverpb::PutRequest request, rpc::UnaryDone done) const;
   void DeleteRange(const rpc::Call& call, etcdserverpb::DeleteRangeRequest request,
                    rpc::UnaryDone done) const;
@@ -42,9 +46,9 @@ class KvService {
   // As AnswerRange.
   void AnswerTxn(std::shared_ptr<const etcdserverpb::TxnRequest> request, base::TimePoint deadline,
                  rpc::UnaryDone done) const;
-  // Calls `answer` on a read thread once there may be memory, or ends the call.
+  // Calls `go_on` on a read thread once there may be memory, or ends the call.
   void WaitForMemory(base::TimePoint deadline, rpc::UnaryDone done,
-                     std::function<void()> answer) const;
+                     std::function<void()> go_on) const;
   void Compact(const rpc::Call& call, etcdserverpb::CompactionRequest request,
                rpc::UnaryDone done) const;
 

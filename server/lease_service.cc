@@ -38,12 +38,12 @@ class LeaseService::KeepAlives final : public rpc::StreamHandler {
 
   void OnMessage(std::string bytes) override {
     const auto request = rpc::Decode<etcdserverpb::LeaseKeepAliveRequest>(bytes);
-    if (!request.ok()) return shared_->stream->Finish(request.status());
+    if (!request.ok()) return shared_->stream->Abort(request.status());
     const Gate& gate = *service_->gate_;
     absl::Status served = gate.CheckServed();
     if (served.ok()) served = gate.CheckLeaderWanted(*shared_->stream);
-    if (served.ok() && !shared_->Began()) served = ErrorStatus(WireError::kTooManyRequests);
     if (!served.ok()) return shared_->stream->Finish(served);
+    if (!shared_->Began()) return shared_->stream->Abort(ErrorStatus(WireError::kTooManyRequests));
     const int64_t lease = request->id();
     service_->leases_->KeepAlive(
         lease, gate.Now() + gate.options().request_timeout,

@@ -240,4 +240,17 @@ bool IsSerializable(const TxnRequest& request) {
          any;
 }
 
+bool AnswersValues(const TxnRequest& request) {
+  for (const Ops* branch : {&request.success(), &request.failure()}) {
+    for (const RequestOp& op : *branch) {
+      if (op.has_request_range() || op.request_put().prev_kv() ||
+          op.request_delete_range().prev_kv()) {
+        return true;
+      }
+      if (op.has_request_txn() && AnswersValues(op.request_txn())) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace server

@@ -30,4 +30,7 @@ bool IsReadOnly(const etcdserverpb::TxnRequest& request);
 // There are reads, and all of them are content with this member's own state.
 bool IsSerializable(const etcdserverpb::TxnRequest& request);
 
+// Some operation, nested or not, answers with keys and values: the answer may be large.
+bool AnswersValues(const etcdserverpb::TxnRequest& request);
+
 }  // namespace server

@@ -32,7 +32,7 @@ class Session final : public rpc::StreamHandler {
 
   void OnMessage(std::string message) override {
     auto request = rpc::Decode<etcdserverpb::WatchRequest>(message);
-    if (!request.ok()) return stream_->Finish(request.status());
+    if (!request.ok()) return stream_->Abort(request.status());
     const absl::Status taken = hub_->Request(watching_, *std::move(request));
     if (!taken.ok()) stream_->Abort(taken);
   }

@@ -23,7 +23,7 @@ namespace store {
 using Pieces = std::vector<std::string>;
 
 // An answer up to this size is asked no leave for.
-inline constexpr uint64_t kSmallAnswerBytes = 64 << 10;
+inline constexpr uint64_t kSmallAnswerBytes = 4 << 10;
 
 // Asked before an answer grows to so many bytes; false ends it.
 using Grows = absl::FunctionRef<bool(uint64_t bytes)>;

@@ -285,6 +285,10 @@ func TestDatumctlWatches(t *testing.T) {
 	ours.prints("compacted revision "+last+"\n", "compaction "+last)
 	ours.fails("watch was canceled (etcdserver: mvcc: required revision has been compacted)",
 		"watch watched/a --rev="+first)
+	for _, binary := range []string{stock, ours.binary} {
+		tool{t, binary, endpoint}.fails("watch was canceled (etcdserver: mvcc: required revision has been compacted)",
+			"watch watched/a --rev=-1")
+	}
 	ours.fails("key is missing", "watch")
 }
 

@@ -280,6 +280,8 @@ func TestDatumctlExitCodes(t *testing.T) {
 		{2, "not a lease id", "", "put a 1 --lease=xyz"},
 		{2, "duration", "", "get a --command-timeout=soon"},
 		{2, "yaml", "", "get a -w yaml"},
+		{2, "put command needs 1 argument and input from stdin", "", "put a"},
+		{2, "table not supported as output format", "", "get a -w table"},
 		{2, "malformed comparison", "mod(a) = 1\n\n\n\n", "txn"},
 		{2, "stdin ended early", "mod(\"a\") = \"1\"\n\nput a 1\n", "txn"},
 		{2, "invalid txn request", "\nwatch a\n\n\n", "txn"},

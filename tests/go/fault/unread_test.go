@@ -4,6 +4,7 @@ package fault
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -140,5 +141,114 @@ func TestAWatchStreamThatIsNeverRead(t *testing.T) {
 	}
 	if now := residentMiB(t, member); now > before+64 {
 		t.Errorf("%d MiB before, %d MiB at the end", before, now)
+	}
+}
+
+// Answers that are not large, but many: they have the same bound, and those who let them lie are
+// sent away.
+func TestManyAnswersThatAreNotRead(t *testing.T) {
+	cluster := launcher.ForTest(t, 1, "--unread-timeout=2s", "--answer-memory-bytes=8388608")
+	member := cluster.Member(0)
+	client, err := launcher.Connect(member.Endpoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for key, bytes := range map[string]int{"middling": 60 << 10, "small": 2 << 10} {
+		if _, err := client.Put(within(t, 10*time.Second), key, strings.Repeat("x", bytes)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	get := func(key string) *etcdserverpb.RangeRequest { return &etcdserverpb.RangeRequest{Key: []byte(key)} }
+	write := &etcdserverpb.TxnRequest{Success: []*etcdserverpb.RequestOp{
+		{Request: &etcdserverpb.RequestOp_RequestPut{RequestPut: &etcdserverpb.PutRequest{Key: []byte("written")}}},
+		{Request: &etcdserverpb.RequestOp_RequestRange{RequestRange: get("middling")}}}}
+	for _, load := range []struct {
+		name, method string
+		request      proto.Message
+		lie          int // so many may lie for ever
+	}{
+		{"Range", "/etcdserverpb.KV/Range", get("middling"), 0},
+		{"Txn", "/etcdserverpb.KV/Txn", write, 0},
+		{"small", "/etcdserverpb.KV/Range", get("small"), 1000},
+	} {
+		t.Run(load.name, func(t *testing.T) {
+			const calls = 3000
+			before := residentMiB(t, member)
+			s := newShutStarer(t, member)
+			for i := 0; i < calls; i++ {
+				s.ask(load.method, load.request)
+			}
+			most := before
+			began := time.Now()
+			for s.lying() > load.lie && time.Since(began) < 30*time.Second {
+				most = max(most, residentMiB(t, member))
+				time.Sleep(100 * time.Millisecond)
+			}
+			lying, ends := s.lying(), s.ends()
+			t.Logf("%d MiB before, up to %d; after %v %d lie, and the others ended with %v", before, most,
+				time.Since(began), lying, ends)
+			if lying > load.lie {
+				t.Errorf("%d of %d are still there", lying, calls)
+			}
+			if ends[strconv.Itoa(int(codes.DeadlineExceeded))] == 0 {
+				t.Error("none was sent away for not reading")
+			}
+			// Answers of 60 KiB are 175 MiB.
+			if most > before+100 {
+				t.Errorf("%d MiB before, up to %d MiB", before, most)
+			}
+			if _, err := client.Get(within(t, 30*time.Second), "middling"); err != nil {
+				t.Errorf("who reads is not served: %v", err)
+			}
+		})
+	}
+}
+
+// What cannot be decoded ends a stream of watches or keep-alives at once, whether or not its client
+// reads, and nothing is served on it any more.
+func TestGarbageOnAStreamThatIsNotRead(t *testing.T) {
+	cluster := launcher.ForTest(t, 1)
+	member := cluster.Member(0)
+	client, err := launcher.Connect(member.Endpoint())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	s := newStarer(t, member)
+	stream, err := etcdserverpb.NewWatchClient(s.connection).Watch(within(t, time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := &etcdserverpb.WatchRequest{RequestUnion: &etcdserverpb.WatchRequest_CreateRequest{
+		CreateRequest: &etcdserverpb.WatchCreateRequest{Key: []byte("g")}}}
+	if err := stream.Send(ask); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < 3; i++ {
+		if _, err := client.Put(within(t, 10*time.Second), "g", strings.Repeat("x", 200<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	garbage := new(emptypb.Empty)
+	garbage.ProtoReflect().SetUnknown([]byte{0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f, 1})
+	if err := stream.SendMsg(garbage); err != nil {
+		t.Fatal(err)
+	}
+	// Sending fails once the end is here, without anything being read.
+	began := time.Now()
+	for err == nil {
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("the stream goes on")
+		}
+		err = stream.Send(ask)
+		time.Sleep(10 * time.Millisecond)
+	}
+	err = endOf(stream)
+	if got := status.Convert(err); got.Code() != codes.Internal {
+		t.Errorf("ended with %v", err)
 	}
 }

@@ -150,6 +150,7 @@ TEST(DatumctlArguments, LinesOfAnInteractiveWatch) {
   ASSERT_TRUE(request.ok()) << request.status();
   EXPECT_EQ(request->range_end(), "b");
   EXPECT_EQ(request->start_revision(), 7);
+  EXPECT_EQ(RequestOf(ParseWatchLine({"watch", "a", "--rev=-1"})->watch)->start_revision(), -1);
   EXPECT_FALSE(ParseWatchLine({"watch", "a", "--"}).ok());
   EXPECT_FALSE(ParseWatchLine({"watch", "a", "--rev=x"}).ok());
   EXPECT_FALSE(RequestOf(ParseWatchLine({"watch"})->watch).ok());
@@ -178,12 +179,27 @@ TEST(DatumctlArguments, VerbsOfTheCluster) {
   EXPECT_EQ(Parsed({"elect", "-l", "name"}).session.listen, true);
 }
 
+TEST(DatumctlArguments, VerbsWithoutATableRefuseIt) {
+  for (const Line& line : {Line{"get", "a"}, Line{"put", "a", "b"}, Line{"del", "a"}, Line{"txn"},
+                           Line{"lease", "list"}, Line{"alarm", "list"}, Line{"watch", "a"}}) {
+    Line with_table = line;
+    with_table.insert(with_table.end(), {"-w", "table"});
+    const ParsedLine parsed = ParseCommandLine(with_table);
+    EXPECT_EQ(parsed.exit_code, 2) << line.front();
+    EXPECT_NE(parsed.error.find("table not supported as output format"), std::string::npos);
+  }
+  EXPECT_TRUE(ParseCommandLine({"member", "list", "-w", "table"}).run);
+}
+
 TEST(DatumctlArguments, PutsAndLeases) {
   PutArguments put{.key = "a", .lease = "1f"};
   EXPECT_EQ(RequestOf(put, "from stdin")->value(), "from stdin");
-  EXPECT_EQ(RequestOf(put, "")->lease(), 0x1f);
+  EXPECT_EQ(RequestOf(put, "v")->lease(), 0x1f);
+  EXPECT_FALSE(RequestOf(put, "").ok()) << "nothing came from stdin";
   put.lease = "xyz";
-  EXPECT_FALSE(RequestOf(put, "").ok());
+  EXPECT_FALSE(RequestOf(put, "v").ok());
+  put = {.key = "a", .value = "", .has_value = true};
+  EXPECT_TRUE(RequestOf(put, "").ok());
   put = {.key = "a", .value = "v", .has_value = true, .ignore_value = true};
   EXPECT_FALSE(RequestOf(put, "").ok());
   EXPECT_FALSE(ParseLeaseId("").ok());

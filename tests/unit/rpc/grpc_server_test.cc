@@ -13,6 +13,7 @@
 #include <atomic>
 #include <future>
 #include <latch>
+#include <semaphore>
 
 #include "absl/strings/str_cat.h"
 #include "grpcpp/create_channel.h"
@@ -43,6 +44,31 @@ class MovedClock final : public base::Clock {
   const base::SystemClock system_;
 };
 
+// Does what it is told, and counts what it hears.
+class Session final : public StreamHandler {
+ public:
+  Session(std::shared_ptr<Stream> stream, std::atomic<int>* heard,
+          std::counting_semaphore<>* drained)
+      : stream_(std::move(stream)), heard_(*heard), drained_(*drained) {}
+  void OnMessage(std::string message) override {
+    ++heard_;
+    if (message == "hold") stream_->EndIfUnread();
+    if (message == "say") stream_->Write("1");
+    if (message == "finish") stream_->Finish(absl::OkStatus());
+    if (message != "fill and finish") return;
+    // A client takes one message whole before it is asked for it.
+    for (int i = 0; i < 4; ++i) stream_->Write(std::string(kLargeBytes, 'x'));
+    stream_->Finish(absl::OutOfRangeError("the first"));
+  }
+  void OnHalfClose() override {}
+  void OnDrained() override { drained_.release(); }
+
+ private:
+  const std::shared_ptr<Stream> stream_;
+  std::atomic<int>& heard_;
+  std::counting_semaphore<>& drained_;
+};
+
 class GrpcServerTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -60,11 +86,16 @@ class GrpcServerTest : public testing::Test {
                                 // A client takes one message whole before it is asked for it.
                                 for (int i = 0; i < 100; ++i)
                                   stream->Write(std::string(kLargeBytes, 'x'));
-                                if (how == "abort")
+                                if (how == "finish and abort")
+                                  stream->Finish(absl::OutOfRangeError("the first"));
+                                if (how.ends_with("abort"))
                                   stream->Abort(absl::ResourceExhaustedError("datum: no room"));
                                 if (how == "wait") waits_ = stream;
                                 flooded_.count_down();
                               });
+    registry_.AddStream("/t.T/Session", [this](std::shared_ptr<Stream> stream) {
+      return std::make_unique<Session>(std::move(stream), &heard_, &drained_);
+    });
     health_.Register(&registry_);
     RegisterReflection(&registry_);
   }
@@ -105,6 +136,8 @@ class GrpcServerTest : public testing::Test {
 
   MovedClock clock_;
   std::latch flooded_{2};
+  std::atomic<int> heard_ = 0;
+  std::counting_semaphore<> drained_{0};
   std::shared_ptr<Stream> waits_;
   Registry registry_;
   HealthService health_;
@@ -194,6 +227,100 @@ TEST_F(GrpcServerTest, AClientThatLetsAPieceLieIsSentAwayIfItHoldsSomething) {
   EXPECT_EQ(holder.End(),
             absl::DeadlineExceededError("datum: the client does not read its answer"));
   EXPECT_FALSE(waits_->cancelled());
+}
+
+// Sends a message a time, and reads one at a time.
+class Talker : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+ public:
+  Talker(grpc::GenericStub* stub, const std::string& method) {
+    stub->PrepareBidiStreamingCall(&context_, method, grpc::StubOptions(), this);
+    AddHold();
+    StartCall();
+  }
+  ~Talker() override {
+    if (ended_) return;
+    context_.TryCancel();
+    (void)End();
+  }
+  bool Send(const std::string& message) {
+    out_ = BufferOf(message);
+    sent_ = {};
+    StartWrite(&out_);
+    return sent_.get_future().get();
+  }
+  bool Read() {
+    in_.Clear();
+    read_ = {};
+    StartRead(&in_);
+    return read_.get_future().get();
+  }
+  absl::Status End() {
+    ended_ = true;
+    RemoveHold();
+    return AbslStatus(done_.get_future().get());
+  }
+
+ private:
+  void OnWriteDone(bool ok) override { sent_.set_value(ok); }
+  void OnReadDone(bool ok) override { read_.set_value(ok); }
+  void OnDone(const grpc::Status& status) override { done_.set_value(status); }
+
+  bool ended_ = false;
+  grpc::ClientContext context_;
+  grpc::ByteBuffer out_, in_;
+  std::promise<bool> sent_, read_;
+  std::promise<grpc::Status> done_;
+};
+
+TEST_F(GrpcServerTest, AClientThatTakesDropByDropUsesItsTimeUp) {
+  StartServer();
+  Talker dripper(stub_.get(), "/t.T/Flood");
+  ASSERT_TRUE(dripper.Send("hold"));
+  // Each message brings four seconds.
+  int taken = 0;
+  for (; taken < 20 && dripper.Read(); ++taken) {
+    clock_.ahead = clock_.ahead.load() + std::chrono::seconds(30);
+    server_->EndUnread();
+  }
+  EXPECT_LT(taken, 6);
+  EXPECT_EQ(dripper.End(),
+            absl::DeadlineExceededError("datum: the client does not read its answer"));
+}
+
+TEST_F(GrpcServerTest, AServerThatIsSlowItselfDoesNotSendItsClientAway) {
+  StartServer();
+  Talker reader(stub_.get(), "/t.T/Session");
+  ASSERT_TRUE(reader.Send("hold"));
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(reader.Send("say"));
+    ASSERT_TRUE(reader.Read());
+    drained_.acquire();
+    clock_.ahead = clock_.ahead.load() + std::chrono::minutes(10);
+    server_->EndUnread();
+  }
+  ASSERT_TRUE(reader.Send("finish"));
+  EXPECT_FALSE(reader.Read());
+  EXPECT_TRUE(reader.End().ok());
+}
+
+TEST_F(GrpcServerTest, AStreamThatEndsHearsNoMore) {
+  StartServer();
+  Talker talker(stub_.get(), "/t.T/Session");
+  ASSERT_TRUE(talker.Send("one"));
+  ASSERT_TRUE(talker.Send("fill and finish"));
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(talker.Send("more"));
+  // Time for them to be heard: what comes behind them on the connection is answered.
+  EXPECT_TRUE(Ask("/t.T/Echo", "behind").status.ok());
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(talker.Read()) << "what was queued before the end";
+  EXPECT_FALSE(talker.Read());
+  EXPECT_EQ(talker.End(), absl::OutOfRangeError("the first"));
+  EXPECT_EQ(heard_, 2);
+}
+
+TEST_F(GrpcServerTest, AnAbortReplacesAnEndThatWaits) {
+  StartServer();
+  Starer caller(stub_.get(), "/t.T/Flood", "finish and abort");
+  EXPECT_EQ(caller.End(), absl::ResourceExhaustedError("datum: no room"));
 }
 
 TEST_F(GrpcServerTest, AnswersUnaryCallsWithMetadataAndExactErrors) {

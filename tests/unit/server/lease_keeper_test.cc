@@ -206,6 +206,7 @@ TEST_F(LeaseKeeperTest, AStreamThatFloodsOrIsNotReadOrSendsGarbageEnds) {
   for (int i = 0; i < 70'000 && !flood->finished; ++i) flooding->OnMessage(bytes);
   ASSERT_TRUE(flood->finished.has_value());
   EXPECT_EQ(*flood->finished, ErrorStatus(WireError::kTooManyRequests));
+  EXPECT_TRUE(flood->aborted) << "also if the client does not read";
 
   auto unread = std::make_shared<LoneStream>();
   unread->unread = 9 << 20;
@@ -217,6 +218,7 @@ TEST_F(LeaseKeeperTest, AStreamThatFloodsOrIsNotReadOrSendsGarbageEnds) {
   auto garbage = std::make_shared<LoneStream>();
   opener(garbage)->OnMessage("\xff\xff");
   EXPECT_EQ(garbage->finished->code(), absl::StatusCode::kInternal);
+  EXPECT_TRUE(garbage->aborted);
 }
 
 TEST_F(LeaseKeeperTest, WhatWaitsAtTheEndIsToldThatTheServerStops) {

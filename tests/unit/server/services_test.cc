@@ -295,8 +295,49 @@ TEST_F(ServicesTest, ALargeTxnWaitsForMemoryAndASmallOneDoesNot) {
   state_.txn_value_bytes = 100'000;
   EXPECT_EQ(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).status(),
             ErrorStatus(WireError::kAnswerMemoryFull));
+  state_.txn_value_bytes = 10'000;
+  EXPECT_EQ(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).status(),
+            ErrorStatus(WireError::kAnswerMemoryFull))
+      << "above 4 KiB";
   full.reset();
   EXPECT_TRUE(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).ok());
+  EXPECT_EQ(memory_.bytes(), 0u);
+}
+
+TEST_F(ServicesTest, AWriteThatAnswersWithValuesIsNotBegunWithoutMemoryForThem) {
+  etcdserverpb::TxnResponse large;
+  large.add_responses()->mutable_response_range()->add_kvs()->set_value(std::string(10'000, 'v'));
+  replica_.outcome = {PublishOutcome::Kind::kApplied,
+                      {absl::OkStatus(), large.SerializeAsString()}};
+  auto full = memory_.NewClaim();
+  ASSERT_TRUE(full->Grow(1000));
+  memory_.Wait(base::kForever, [](bool) {});
+  etcdserverpb::TxnRequest txn;
+  *txn.add_success()->mutable_request_put() = PutOf("k");
+  EXPECT_TRUE(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).ok()) << "answers with none";
+  EXPECT_EQ(replica_.commands.size(), 1u);
+  txn.add_success()->mutable_request_range()->set_key("k");
+  EXPECT_EQ(Ask<etcdserverpb::TxnResponse>("KV/Txn", txn).status(),
+            ErrorStatus(WireError::kAnswerMemoryFull));
+  etcdserverpb::PutRequest put = PutOf("k");
+  put.set_prev_kv(true);
+  EXPECT_EQ(Ask<etcdserverpb::PutResponse>("KV/Put", put).status(),
+            ErrorStatus(WireError::kAnswerMemoryFull));
+  etcdserverpb::DeleteRangeRequest remove;
+  remove.set_key("k");
+  remove.set_prev_kv(true);
+  EXPECT_EQ(Ask<etcdserverpb::DeleteRangeResponse>("KV/DeleteRange", remove).status(),
+            ErrorStatus(WireError::kAnswerMemoryFull));
+  EXPECT_EQ(replica_.commands.size(), 1u);
+  full.reset();
+  std::shared_ptr<const void> held;
+  std::get<rpc::UnaryHandler> (*registry_.Find("/etcdserverpb.KV/Txn"))(
+      call_, txn.SerializeAsString(), [&](const absl::Status& status, const rpc::Answer& answer) {
+        EXPECT_TRUE(status.ok()) << status;
+        held = answer.held();
+      });
+  EXPECT_EQ(memory_.bytes(), large.ByteSizeLong()) << "until it has left";
+  held.reset();
   EXPECT_EQ(memory_.bytes(), 0u);
 }
 

@@ -141,6 +141,17 @@ TEST(ValidateTest, TheDuplicateRuleEqualsItsDefinition) {
   EXPECT_GT(duplicates, 500);
 }
 
+TEST(ValidateTest, WhatAnswersWithValues) {
+  EXPECT_FALSE(AnswersValues(Txn({Put("a"), Delete("b")}, {Nested(Txn({Put("a")}))})));
+  EXPECT_TRUE(AnswersValues(Txn({Put("a")}, {Get("a")})));
+  EXPECT_TRUE(AnswersValues(Txn({Nested(Txn({}, {Get("a")}))})));
+  for (RequestOp op : {Put("a"), Delete("a")}) {
+    if (op.has_request_put()) op.mutable_request_put()->set_prev_kv(true);
+    if (op.has_request_delete_range()) op.mutable_request_delete_range()->set_prev_kv(true);
+    EXPECT_TRUE(AnswersValues(Txn({op})));
+  }
+}
+
 TEST(ValidateTest, ReadOnlyAndSerializable) {
   EXPECT_TRUE(IsReadOnly(Txn({})));
   EXPECT_FALSE(IsSerializable(Txn({})));

@@ -99,7 +99,9 @@ TEST(RangeEncoderTest, ALargeAnswerAsksForLeaveInTimeAndEndsWithoutIt) {
   EXPECT_FALSE(*driver->EncodeRange(
       request, 1, [&](uint64_t) { return ++asks < 1; }, &pieces));
   EXPECT_EQ(asks, 1);
-  request.set_limit(1);
+  ASSERT_TRUE(driver.Put("small", std::string(3'000, 'v')).ok());
+  request.set_key("small");
+  request.clear_range_end();
   EXPECT_TRUE(*driver->EncodeRange(
       request, 1, [](uint64_t) { return false; }, &pieces))
       << "a small one asks for no leave";
