@@ -2,6 +2,7 @@
 
 #include "store/watch_events.h"
 
+#include "base/canary.h"
 #include "base/status.h"
 #include "glog/logging.h"
 #include "proto/etcd/rpc.pb.h"
@@ -45,7 +46,7 @@ absl::StatusOr<std::string_view> WatchEvents::Encoded(uint32_t event, bool previ
   if (!bytes.empty()) return bytes;
   etcdserverpb::WatchResponse response;
   mvccpb::Event* encoded = AddEvent(item.revision, item.change, &response);
-  if (previous) {
+  if (previous && !base::Planted("watch-previous-left-out")) {
     RETURN_IF_ERROR(reader_
                         ->ReadPrevious(item.revision, item.change,
                                        [&](const Datum& datum) {

@@ -69,6 +69,7 @@ constexpr Canary kCanaries[] = {
     {"watch-event-twice", "watch", "an event is sent twice at the switch to live"},
     {"watch-revision-split", "watch", "a revision is split over two responses"},
     {"watch-progress-ahead", "watch", "a progress notification is ahead of its events"},
+    {"watch-previous-left-out", "watch", "the datum before an event is left out"},
     {"session-ignored", "B5", "what a member said before it was started anew still counts"},
 };
 

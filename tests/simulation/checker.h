@@ -19,7 +19,7 @@
 //      newest that is committed as far as it knows   CheckConfigurationInForce
 //  10  answered only what is committed and applied    OnAcknowledged
 //  11  read floor                            history_checker.h, and OnRead by index
-//  12  leases, 13 watches, 14 memory: not here
+//  12  leases, 14 memory: not here; 13 watches: sim_watchers.h
 //  15  no promise before the disk            OnSend, against what is durable; and nothing is
 //  applied
 //      that this member's own disk does not hold (DESIGN.md, rule 3)   OnApply

@@ -125,10 +125,16 @@ void SimWatchers::Station::Turn(base::TimePoint now) {
       hub_.Request(client.stream, std::move(progress)).IgnoreError();
     }
   }
-  hub_.Turn(now);
+  TurnHub(now);
   for (Client& client : all_->clients_) {
     if (client.at == this) all_->Read(&client, random.Below(4));
   }
+}
+
+bool SimWatchers::Station::TurnHub(base::TimePoint now) {
+  // What is read later was sent in some turn; an install may bring an older state between them.
+  compacted_ = std::max(compacted_, machine_->compact_revision());
+  return hub_.Turn(now);
 }
 
 void SimWatchers::Record(int64_t revision, std::vector<mvccpb::Event> events) {
@@ -186,7 +192,7 @@ void SimWatchers::Read(Client* client, size_t responses_max) {
     client->sink->bytes -= bytes.size();
     etcdserverpb::WatchResponse response;
     if (!response.ParseFromString(bytes)) checker_->Fail("a watch response that cannot be read");
-    if (const auto wrong = client->checker->OnResponse(response)) {
+    if (const auto wrong = client->checker->OnResponse(response, client->at->compacted_)) {
       checker_->Fail("watch: " + *wrong);
     }
     if (client->checker->cancelled()) return Leave(client);
@@ -211,7 +217,7 @@ void SimWatchers::Finish(base::TimePoint now) {
     for (int tries = 0; tries < 3 && checker_->violation().empty(); ++tries) {
       if (client.at == nullptr) Sit(&client, station);
       for (int quiet = 0; quiet < 3 && client.at != nullptr && checker_->violation().empty();) {
-        const bool busy = station->hub_.Turn(now) || !client.sink->waiting.empty();
+        const bool busy = station->TurnHub(now) || !client.sink->waiting.empty();
         quiet = busy ? 0 : quiet + 1;
         Read(&client, SIZE_MAX);
       }

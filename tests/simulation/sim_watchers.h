@@ -49,10 +49,15 @@ class SimWatchers {
 
    private:
     friend class SimWatchers;
+    // True if there is more to do.
+    bool TurnHub(base::TimePoint now);
+
     SimWatchers* const all_;
     store::KvMachine* const machine_;
     store::WatchHub hub_;
     bool trusted_ = true;
+    // The highest compact revision that its hub has known.
+    int64_t compacted_ = 0;
   };
 
   // At the end, when all is well: everybody reads to the end, and is held against the history.

@@ -16,7 +16,8 @@ std::string Shown(const mvccpb::Event& event) {
 
 }  // namespace
 
-Verdict WatchChecker::OnResponse(const etcdserverpb::WatchResponse& response) {
+Verdict WatchChecker::OnResponse(const etcdserverpb::WatchResponse& response,
+                                 int64_t compact_revision) {
   if (cancelled_) return "a response after the watcher was cancelled";
   if (response.created()) {
     if (created_) return "created twice";
@@ -38,7 +39,7 @@ Verdict WatchChecker::OnResponse(const etcdserverpb::WatchResponse& response) {
     }
     return std::nullopt;
   }
-  if (response.events_size() > 0) return OnEvents(response);
+  if (response.events_size() > 0) return OnEvents(response, compact_revision);
   if (in_pieces_) return "progress between the pieces of an answer";
   const int64_t revision = response.header().revision();
   if (revision < progress_) return "progress went back";
@@ -47,7 +48,8 @@ Verdict WatchChecker::OnResponse(const etcdserverpb::WatchResponse& response) {
   return std::nullopt;
 }
 
-Verdict WatchChecker::OnEvents(const etcdserverpb::WatchResponse& response) {
+Verdict WatchChecker::OnEvents(const etcdserverpb::WatchResponse& response,
+                               int64_t compact_revision) {
   if (response.fragment() && !request_.fragment()) return "pieces that nobody asked for";
   for (const mvccpb::Event& event : response.events()) {
     const int64_t revision = event.kv().mod_revision();
@@ -56,7 +58,7 @@ Verdict WatchChecker::OnEvents(const etcdserverpb::WatchResponse& response) {
     }
     if (revision < last_revision_) return absl::StrCat(Shown(event), " is out of order");
     last_revision_ = revision;
-    seen_.push_back(event);
+    seen_.push_back({event, revision - 1 < compact_revision});
   }
   if (response.header().revision() < last_revision_) return "a header older than its events";
   in_pieces_ = response.fragment();
@@ -77,10 +79,11 @@ bool WatchChecker::Wanted(const mvccpb::Event& event) const {
   return true;
 }
 
-std::string WatchChecker::Expected(const mvccpb::Event& event) const {
+bool WatchChecker::AsExpected(const Seen& seen, const mvccpb::Event& event) const {
   mvccpb::Event expected = event;
-  if (!request_.prev_kv()) expected.clear_prev_kv();
-  return expected.SerializeAsString();
+  const bool bare = !request_.prev_kv() || (seen.may_be_bare && !seen.event.has_prev_kv());
+  if (bare) expected.clear_prev_kv();
+  return seen.event.SerializeAsString() == expected.SerializeAsString();
 }
 
 Verdict WatchChecker::Finish(const History& history, int64_t expected_through) const {
@@ -95,20 +98,14 @@ Verdict WatchChecker::Finish(const History& history, int64_t expected_through) c
     for (const mvccpb::Event& event : at->second) {
       if (!Wanted(event)) continue;
       if (next == seen_.size()) return absl::StrCat(Shown(event), " never came");
-      mvccpb::Event seen = seen_[next++];
-      // One that a compaction had passed has no datum before it.
-      if (!seen.has_prev_kv() && request_.prev_kv()) {
-        mvccpb::Event bare = event;
-        bare.clear_prev_kv();
-        if (seen.SerializeAsString() == bare.SerializeAsString()) continue;
-      }
-      if (seen.SerializeAsString() != Expected(event)) {
-        return absl::StrCat("instead of ", Shown(event), " came ", Shown(seen), ": ",
-                            seen.ShortDebugString());
+      const Seen& seen = seen_[next++];
+      if (!AsExpected(seen, event)) {
+        return absl::StrCat("instead of ", Shown(event), " came ", Shown(seen.event), ": ",
+                            seen.event.ShortDebugString());
       }
     }
   }
-  if (next != seen_.size()) return absl::StrCat(Shown(seen_[next]), " never happened");
+  if (next != seen_.size()) return absl::StrCat(Shown(seen_[next].event), " never happened");
   return std::nullopt;
 }
 

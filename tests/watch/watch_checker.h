@@ -36,8 +36,9 @@ class WatchChecker {
  public:
   explicit WatchChecker(etcdserverpb::WatchCreateRequest request) : request_(std::move(request)) {}
 
-  // The next response that came for it (or, with id -1, for its whole stream).
-  Verdict OnResponse(const etcdserverpb::WatchResponse& response);
+  // The next response that came for it (or, with id -1, for its whole stream). Who sent it knew of
+  // no compaction beyond `compact_revision` then.
+  Verdict OnResponse(const etcdserverpb::WatchResponse& response, int64_t compact_revision);
 
   // Holds all that came against the history. Everything up to `expected_through` must have come,
   // unless the watcher was cancelled.
@@ -53,10 +54,16 @@ class WatchChecker {
   size_t events_seen() const { return seen_.size(); }
 
  private:
-  Verdict OnEvents(const etcdserverpb::WatchResponse& response);
+  struct Seen {
+    mvccpb::Event event;
+    // What was before it may be compacted.
+    bool may_be_bare = false;
+  };
+
+  Verdict OnEvents(const etcdserverpb::WatchResponse& response, int64_t compact_revision);
   bool Wanted(const mvccpb::Event& event) const;
-  // As this watcher should see it.
-  std::string Expected(const mvccpb::Event& event) const;
+  // Whether it was seen as this watcher should see it.
+  bool AsExpected(const Seen& seen, const mvccpb::Event& event) const;
 
   const etcdserverpb::WatchCreateRequest request_;
   bool created_ = false;
@@ -69,7 +76,7 @@ class WatchChecker {
   bool in_pieces_ = false;
   int64_t last_revision_ = 0;
   int64_t progress_ = 0;
-  std::vector<mvccpb::Event> seen_;
+  std::vector<Seen> seen_;
 };
 
 }  // namespace watch_check

@@ -29,6 +29,7 @@ func nothing(context.Context, *Rig) error { return nil }
 var faults = []fault{
 	{"kill", false, 4 * time.Second, beginKill},
 	{"kill-all", false, time.Second, beginKillAll},
+	{"restart", false, 4 * time.Second, beginRestart},
 	{"pause", false, 8 * time.Second, beginPause},
 	{"transfer", false, time.Second, beginTransfer},
 	{"grow-shrink", false, 3 * time.Second, beginGrow},
@@ -75,6 +76,17 @@ func beginKillAll(_ context.Context, rig *Rig, _ *rand.Rand) (string, mending, e
 		}
 	}
 	return "kill -9 all", func(context.Context, *Rig) error { return rig.RestartAll() }, nil
+}
+
+// A clean end: what the member holds is flushed, and the log before it goes.
+func beginRestart(ctx context.Context, rig *Rig, random *rand.Rand) (string, mending, error) {
+	i, err := victim(ctx, rig, random)
+	if err != nil {
+		return "", nil, err
+	}
+	return "SIGTERM " + rig.Member(i).Name, func(context.Context, *Rig) error {
+		return rig.Member(i).Restart()
+	}, rig.Member(i).Stop()
 }
 
 func beginPause(ctx context.Context, rig *Rig, random *rand.Rand) (string, mending, error) {

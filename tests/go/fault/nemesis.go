@@ -26,6 +26,8 @@ type NemesisOptions struct {
 	Seed   uint64
 	Local  bool     // no namespaces, no disks: needs no root
 	Only   []string // the faults that may come; none = all that can
+	// Members keep hardly any log and much is written: who comes back is sent a state.
+	ShortLog bool
 	// Plants a bug: clients read what the member has, without asking the leader.
 	StaleReads bool
 	Print      func(format string, arguments ...any)
@@ -76,7 +78,11 @@ func RunNemesis(options NemesisOptions) error {
 	n.recorder.StaleReads = options.StaleReads
 	options.Print("seed %d, %v", options.Seed, options.Length)
 	var err error
-	if n.rig, err = NewRig(options.Binary, options.Local, options.Flags...); err != nil {
+	flags, disk := options.Flags, rigDiskMegabytes
+	if options.ShortLog {
+		flags, disk = append(shortLogFlags(), flags...), shortLogDiskMegabytes
+	}
+	if n.rig, err = newRig(options.Binary, options.Local, disk, flags...); err != nil {
 		return err
 	}
 	defer n.rig.End()
@@ -100,6 +106,13 @@ func (n *nemesis) run() error {
 			n.client(ctx, i)
 		}()
 	}
+	if n.options.ShortLog {
+		clients.Add(1)
+		go func() {
+			defer clients.Done()
+			n.fill(ctx)
+		}()
+	}
 	end := time.Now().Add(n.options.Length)
 	var failure error
 	for failure == nil && time.Now().Before(end) {
@@ -111,6 +124,9 @@ func (n *nemesis) run() error {
 		n.round.Add(2) // all that is left is of finished rounds
 		n.takeAndCheck()
 		failure = n.atTheEnd()
+	}
+	if failure == nil && n.options.ShortLog {
+		failure = n.checkStates()
 	}
 	if failure == nil && len(n.violations) > 0 {
 		failure = fmt.Errorf("%s", strings.Join(n.violations, "\n"))

@@ -27,13 +27,20 @@ type Rig struct {
 // How large a rig's disks are; small, so that they can be filled, and copied.
 const rigDiskMegabytes = 768
 
+// Takes what is not flushed, as log and as state, and a state that comes beside the old one.
+const shortLogDiskMegabytes = 3072
+
 const rigPlaces = 4
 
 // NewRig starts three members.
 func NewRig(binary string, local bool, flags ...string) (*Rig, error) {
+	return newRig(binary, local, rigDiskMegabytes, flags...)
+}
+
+func newRig(binary string, local bool, diskMegabytes int, flags ...string) (*Rig, error) {
 	rig := &Rig{places: make([]launcher.Place, rigPlaces)}
 	if !local {
-		if err := rig.makePlaces(); err != nil {
+		if err := rig.makePlaces(diskMegabytes); err != nil {
 			rig.End()
 			return nil, err
 		}
@@ -48,13 +55,13 @@ func NewRig(binary string, local bool, flags ...string) (*Rig, error) {
 	return rig, nil
 }
 
-func (r *Rig) makePlaces() error {
+func (r *Rig) makePlaces(diskMegabytes int) error {
 	var err error
 	if r.network, err = NewNetwork(rigPlaces); err != nil {
 		return err
 	}
 	for i := range r.places {
-		disk, err := NewDisk(fmt.Sprintf("member%d", i+1), rigDiskMegabytes)
+		disk, err := NewDisk(fmt.Sprintf("member%d", i+1), diskMegabytes)
 		if err != nil {
 			return err
 		}

@@ -74,6 +74,10 @@ type watcher struct {
 	inPieces bool
 	progress int64
 	resumes  int
+	// On this stream it was told that it has all there is.
+	level bool
+	// How often a compaction overtook it after it was level: it had fallen back since.
+	fellBack int
 	// Revisions that a compaction took: [from, to).
 	gaps [][2]int64
 	seen []*mvccpb.Event
@@ -95,10 +99,12 @@ func (w *watcher) resume() {
 		w.inPieces = false
 	}
 	w.last = w.next - 1
+	w.level = false
 }
 
-// take is the next response. False: the watcher is gone, and goes on with resume.
-func (w *watcher) take(response *etcdserverpb.WatchResponse) bool {
+// take is the next response. False: the watcher is gone, and goes on with resume. Nobody has asked
+// yet for a compaction beyond `compacted`.
+func (w *watcher) take(response *etcdserverpb.WatchResponse, compacted int64) bool {
 	switch {
 	case response.Created:
 		if response.Canceled {
@@ -121,6 +127,9 @@ func (w *watcher) take(response *etcdserverpb.WatchResponse) bool {
 		} else {
 			w.gaps = append(w.gaps, [2]int64{w.next, response.CompactRevision})
 			w.next = response.CompactRevision
+			if w.level {
+				w.fellBack++
+			}
 		}
 		return false
 	case len(response.Events) == 0:
@@ -129,16 +138,17 @@ func (w *watcher) take(response *etcdserverpb.WatchResponse) bool {
 			break
 		}
 		w.progress = response.Header.Revision
+		w.level = true
 		if response.Header.Revision >= w.next {
 			w.next = response.Header.Revision + 1
 		}
 	default:
-		w.takeEvents(response)
+		w.takeEvents(response, compacted)
 	}
 	return true
 }
 
-func (w *watcher) takeEvents(response *etcdserverpb.WatchResponse) {
+func (w *watcher) takeEvents(response *etcdserverpb.WatchResponse, compacted int64) {
 	if response.Fragment && !w.request.Fragment {
 		w.offend("pieces that nobody asked for")
 	}
@@ -150,6 +160,10 @@ func (w *watcher) takeEvents(response *etcdserverpb.WatchResponse) {
 		if revision < w.last {
 			w.offend("%v at %d came after %d", event.Type, revision, w.last)
 		}
+		if w.request.PrevKv && event.PrevKv == nil && hasPrevious(event) && revision-1 >= compacted {
+			w.offend("%v of %s at %d came without the datum before, which is not compacted", event.Type,
+				event.Kv.Key, revision)
+		}
 		w.last = revision
 		w.seen = append(w.seen, event)
 	}
@@ -157,6 +171,11 @@ func (w *watcher) takeEvents(response *etcdserverpb.WatchResponse) {
 	if !w.inPieces && w.last >= w.next {
 		w.next = w.last + 1
 	}
+}
+
+// A delete of what is not there is no event.
+func hasPrevious(event *mvccpb.Event) bool {
+	return event.Type == mvccpb.DELETE || event.Kv.Version > 1
 }
 
 func (w *watcher) wants(event *mvccpb.Event) bool {
@@ -217,8 +236,7 @@ func (w *watcher) checkPrevious(seen, event *mvccpb.Event) {
 		}
 		return
 	}
-	creates := event.Type == mvccpb.PUT && event.Kv.Version == 1
-	if creates && (seen.PrevKv != nil || event.Kv.CreateRevision != event.Kv.ModRevision) {
+	if !hasPrevious(event) && (seen.PrevKv != nil || event.Kv.CreateRevision != event.Kv.ModRevision) {
 		w.offend("%s was created at %d and had a datum before", event.Kv.Key, event.Kv.ModRevision)
 	}
 	if seen.PrevKv != nil && event.PrevKv != nil && seen.PrevKv.String() != event.PrevKv.String() {

@@ -23,8 +23,11 @@ import (
 
 const (
 	keys = 40
-	// Kept behind the newest revision by the compactions, ten a second.
-	keptRevisions = 1500
+	// As old as this is what the compactions, ten a second, leave.
+	keptTime = 3 * time.Second
+	// More than what is on the way to a client that does not read, and in its stream's queue.
+	beyondBuffers = 600
+	stallers      = 6
 	// Within it of the last write everybody has been told of everything.
 	patience = time.Minute
 )
@@ -42,9 +45,13 @@ type run struct {
 	target atomic.Int64
 	acked  sync.Map // revision -> key and value
 	count  atomic.Int64
+	// Beyond it nobody has asked for a compaction.
+	compacted atomic.Int64
 
 	mutex    sync.Mutex
 	offences []string
+	// How often a slow reader fell back and was then overtaken by a compaction.
+	fellBack int
 }
 
 func (r *run) offend(format string, values ...any) {
@@ -100,10 +107,22 @@ func (r *run) compact(ctx context.Context) {
 		return
 	}
 	defer client.Close()
+	type moment struct {
+		at       time.Time
+		revision int64
+	}
+	var kept []moment
 	for ctx.Err() == nil {
 		call, cancel := context.WithTimeout(ctx, time.Second)
-		if got, err := client.Get(call, "k"); err == nil && got.Header.Revision > keptRevisions {
-			_, _ = client.Compact(call, got.Header.Revision-keptRevisions)
+		if got, err := client.Get(call, "k"); err == nil {
+			kept = append(kept, moment{time.Now(), got.Header.Revision})
+		}
+		for len(kept) > 1 && time.Since(kept[1].at) > keptTime {
+			kept = kept[1:]
+		}
+		if len(kept) > 0 && time.Since(kept[0].at) > keptTime && kept[0].revision > r.compacted.Load() {
+			r.compacted.Store(kept[0].revision) // before any member can have heard of it
+			_, _ = client.Compact(call, kept[0].revision)
 		}
 		cancel()
 		select {
@@ -194,7 +213,7 @@ func (r *run) follow(w *watcher, service etcdserverpb.WatchClient, pause time.Du
 		if err != nil {
 			return
 		}
-		if !w.take(response) {
+		if !w.take(response, r.compacted.Load()) {
 			return
 		}
 		if each != nil {
@@ -220,6 +239,19 @@ func (r *run) remember(member int) *watcher {
 		}
 	})
 	return w
+}
+
+// stall makes a watcher of everything stop reading whenever it is level, until compactions have
+// overtaken it.
+func (r *run) stall(ctx context.Context, w *watcher, member int) {
+	r.watch(w, member, 0, func(response *etcdserverpb.WatchResponse) {
+		if !w.level || len(response.Events) > 0 {
+			return
+		}
+		for ctx.Err() == nil && r.compacted.Load() < w.next+beyondBuffers {
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
 }
 
 func someRequest(random *rand.Rand) *etcdserverpb.WatchCreateRequest {
@@ -282,6 +314,11 @@ func check(t *testing.T, cluster *launcher.Cluster, duration time.Duration, faul
 			r.watch(w, i, pause, nil)
 		})
 	}
+	for i := 0; i < stallers; i++ {
+		w := &watcher{request: &etcdserverpb.WatchCreateRequest{Key: []byte{0}, RangeEnd: []byte{0}, PrevKv: true}}
+		watchers = append(watchers, w)
+		start(&watching, func() { r.stall(ctx, w, i) })
+	}
 	for i := 0; i < 4; i++ {
 		start(&writers, func() { r.write(ctx, i) })
 	}
@@ -302,10 +339,12 @@ func check(t *testing.T, cluster *launcher.Cluster, duration time.Duration, faul
 			r.offend("watcher %d (%v): %s", i, w.request, offence)
 		}
 		resumes, events, gaps = resumes+w.resumes, events+len(w.seen), gaps+len(w.gaps)
+		r.fellBack += w.fellBack
 	}
 	r.checkAcknowledged()
-	t.Logf("%d revisions, %d acknowledged, %d watchers, %d resumes, %d events, %d compacted on the way",
-		len(r.history.events), r.count.Load(), len(watchers), resumes, events, gaps)
+	t.Logf("%d revisions, %d acknowledged, %d watchers, %d resumes, %d events, %d compacted on the way, "+
+		"%d of them when they had been level on that stream",
+		len(r.history.events), r.count.Load(), len(watchers), resumes, events, gaps, r.fellBack)
 	return r
 }
 
@@ -356,6 +395,9 @@ func TestWatchersAreToldWhatTheyWerePromised(t *testing.T) {
 	if r.count.Load() < 200 {
 		t.Errorf("%d acknowledged writes show nothing", r.count.Load())
 	}
+	if r.fellBack == 0 {
+		t.Error("no slow reader fell back and was overtaken by a compaction")
+	}
 }
 
 // The checker finds bugs that are planted in the server that DATUM_SERVER_WITH_CANARIES names.
@@ -366,6 +408,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	}
 	for _, bug := range []string{
 		"watch-event-dropped-at-switch", "watch-event-twice", "watch-revision-split", "watch-progress-ahead",
+		"watch-previous-left-out",
 	} {
 		t.Run(bug, func(t *testing.T) {
 			place := launcher.Place{Environment: []string{"DATUM_PLANTED=" + bug}}

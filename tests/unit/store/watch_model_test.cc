@@ -168,7 +168,7 @@ class Scenario {
 
   void Take(Stream* stream, const etcdserverpb::WatchResponse& response) {
     const auto tell = [&](WatchChecker* checker) {
-      const Verdict wrong = checker->OnResponse(response);
+      const Verdict wrong = checker->OnResponse(response, fixture_.driver->compact_revision());
       if (wrong) verdict_ = *wrong + ": " + response.ShortDebugString();
     };
     if (response.created()) {
@@ -212,7 +212,8 @@ TEST_P(PlantedTest, IsFound) {
 
 INSTANTIATE_TEST_SUITE_P(Watch, PlantedTest,
                          testing::Values("watch-event-dropped-at-switch", "watch-event-twice",
-                                         "watch-revision-split", "watch-progress-ahead"));
+                                         "watch-revision-split", "watch-progress-ahead",
+                                         "watch-previous-left-out"));
 
 #else
 

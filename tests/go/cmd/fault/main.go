@@ -95,9 +95,10 @@ func nemesis(arguments []string) (bool, error) {
 	only := flags.String("only", "",
 		"the faults that may come, separated by commas: "+strings.Join(fault.FaultNames(), ","))
 	extra := flags.String("flags", "", "further flags of every member, separated by blanks")
+	longLog := flags.Bool("long-log", false, "members keep the log, and are sent no states")
 	_ = flags.Parse(arguments)
 	options := fault.NemesisOptions{Binary: *server, Flags: strings.Fields(*extra), Seed: *seed,
-		Local: *local, Length: time.Duration(*minutes * float64(time.Minute)),
+		Local: *local, ShortLog: !*longLog, Length: time.Duration(*minutes * float64(time.Minute)),
 		Print: printWithTime}
 	if *only != "" {
 		options.Only = strings.Split(*only, ",")
