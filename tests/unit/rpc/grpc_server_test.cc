@@ -276,13 +276,13 @@ TEST_F(GrpcServerTest, AClientThatTakesDropByDropUsesItsTimeUp) {
   StartServer();
   Talker dripper(stub_.get(), "/t.T/Flood");
   ASSERT_TRUE(dripper.Send("hold"));
-  // Each message brings four seconds.
+  // Each message brings four seconds to the minute that there is.
   int taken = 0;
-  for (; taken < 20 && dripper.Read(); ++taken) {
+  for (; taken < 40 && dripper.Read(); ++taken) {
     clock_.ahead = clock_.ahead.load() + std::chrono::seconds(30);
     server_->EndUnread();
   }
-  EXPECT_LT(taken, 6);
+  ASSERT_LT(taken, 20) << "what had come before counts too";
   EXPECT_EQ(dripper.End(),
             absl::DeadlineExceededError("datum: the client does not read its answer"));
 }
