@@ -194,9 +194,12 @@ class StreamReactor final : public grpc::ServerGenericBidiReactor,
       std::lock_guard lock(mutex_);
       queue_.clear();
       call = call_;
+      // Whichever of the two the transport comes to first says the same.
+      finish_wanted_ = true;
+      if (!finished_) status_ = status;
     }
     if (call != nullptr) call->Cancel(status);
-    Finish(std::move(status));
+    Advance();
   }
 
   void EndIfUnread() override {

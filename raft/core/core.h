@@ -124,8 +124,7 @@ class Core {
   Index configuration_index() const { return configurations_.back().first; }
   bool transferring() const { return transfer_.has_value(); }
   bool state_lost() const { return state_lost_; }
-  // The leader has heard a later life of this node.
-  bool outlived() const { return hard_state_.forgotten >= options_.session; }
+  bool outlived() const { return hard_state_.forgotten >= options_.session; }  // by its own copy
   CommitWait commit_wait() const;
   // When the oldest write that is not durable yet was asked for.
   std::optional<base::TimePoint> oldest_write_at() const;

@@ -115,7 +115,10 @@ TEST_F(InstallTest, AStagedStateIsKeptOnceItIsFoundGoodAndNotBefore) {
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(other.Put("a", "1").ok());
   std::vector<raft::Index> kept_over;
   driver_->set_take_staged([&](uint64_t) { return other.CopyOfState(); });
-  driver_->set_keep_staged([&] { kept_over.push_back(driver_->applied().index); });
+  driver_->set_keep_staged([&](raft::LogPosition staged) {
+    kept_over.push_back(driver_->applied().index);
+    EXPECT_GE(staged.index, driver_->applied().index);
+  });
   for (int i = 0; i < 4; ++i) ASSERT_TRUE(driver_.Put("b", "1").ok());
   EXPECT_EQ(driver_->Install(1).status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_TRUE(kept_over.empty()) << "meta/ would name a state that is not in use";

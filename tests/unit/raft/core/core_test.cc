@@ -317,7 +317,7 @@ class LeaderTest : public CoreTest {
 
 TEST_F(LeaderTest, WhoKnowsNoLeaderSaysSo) {
   now_ += std::chrono::seconds(10);
-  while (core_.is_leader()) {
+  while (core_.role() == Role::kLeader) {
     Step(&core_, Tick{});
     now_ = core_.next_due();
   }
