@@ -80,9 +80,9 @@ void Gate::Publish(const rpc::Call& call, const etcdserverpb::InternalRaftReques
 
 void Gate::Read(const rpc::Call& call, bool serializable,
                 std::function<void(absl::Status)> read) const {
+  const absl::Status leader = CheckLeaderWanted(call);
+  if (!leader.ok()) return read(leader);
   if (!serializable) {
-    const absl::Status leader = CheckLeaderWanted(call);
-    if (!leader.ok()) return read(leader);
     const absl::Status served = CheckServed();
     if (!served.ok()) return read(served);
   } else if (replica_->status().state_lost) {
