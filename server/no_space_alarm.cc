@@ -3,6 +3,7 @@
 #include "server/no_space_alarm.h"
 
 #include <algorithm>
+#include <set>
 
 #include "glog/logging.h"
 #include "proto/etcd/raft_internal.pb.h"
@@ -11,7 +12,6 @@ namespace server {
 namespace {
 
 constexpr base::Duration kRoomFor = std::chrono::seconds(10);
-// Where all disks are nearly full leadership does not go round and round.
 constexpr base::Duration kHandOverPause = std::chrono::seconds(30);
 
 }  // namespace
@@ -20,7 +20,7 @@ void NoSpaceAlarm::Look(base::TimePoint now) {
   const absl::Status looked = space_.Look();
   LOG_IF(WARNING, !looked.ok()) << looked;
   const bool raised = Raised();
-  if (space_.low() && now >= hand_over_due_ && Leads()) {
+  if (space_.low() && now >= hand_over_due_ && Leads() && OthersHaveSpace()) {
     hand_over_due_ = now + kHandOverPause;
     replica_->TransferLeadership(raft::kNobody);
   }
@@ -38,6 +38,19 @@ void NoSpaceAlarm::Look(base::TimePoint now) {
 bool NoSpaceAlarm::Leads() const {
   const raft::NodeStatus status = replica_->status();
   return status.leader == status.self;
+}
+
+// Where all disks are nearly full leadership does not go round and round.
+bool NoSpaceAlarm::OthersHaveSpace() const {
+  std::set<uint64_t> full;
+  for (const etcdserverpb::AlarmMember& alarm : state_->alarms()) {
+    if (alarm.alarm() == etcdserverpb::NOSPACE) full.insert(alarm.memberid());
+  }
+  const Membership membership = state_->membership();
+  return std::any_of(membership.members.begin(), membership.members.end(), [&](const auto& item) {
+    return item.first != options_.member_id && !item.second.is_learner &&
+           !full.contains(item.first);
+  });
 }
 
 bool NoSpaceAlarm::Raised() const {

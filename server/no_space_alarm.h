@@ -41,6 +41,7 @@ class NoSpaceAlarm {
 
  private:
   bool Leads() const;
+  bool OthersHaveSpace() const;
   bool Raised() const;
   // Tells the cluster.
   void Publish(bool active, base::TimePoint now);

@@ -216,7 +216,7 @@ absl::Status Storage::BeginLogAnew(store::RaftLogContents* contents) {
     RETURN_IF_ERROR(OnDamage(what + ": the log was lost"));
   }
   log->Restart(applied);
-  promises->LogSettled(applied);
+  promises->LogSettled();
   *contents = store::RaftLogContents();
   contents->base = applied;
   contents->last_index = applied.index;
@@ -233,6 +233,7 @@ absl::Status Storage::LoseState(const std::string& why, const store::RaftLogCont
     DataDir::RemoveAll(directory->state(number));
     ASSIGN_OR_RETURN(auto engine, OpenEngine(directory->state(number)));
     ASSIGN_OR_RETURN(machine, store::KvMachine::Open(std::move(engine), machine_options_));
+    promises->LogSettled();
     return absl::OkStatus();
   }
   const raft::Configuration configuration = KnownConfiguration();
@@ -259,7 +260,7 @@ absl::Status Storage::CheckLogAgainstState(store::RaftLogContents* contents) {
                      *contents);
   }
   if (TermAt(*contents, applied.index) != applied.term) return BeginLogAnew(contents);
-  promises->LogSettled(applied);
+  promises->LogSettled();
   return absl::OkStatus();
 }
 

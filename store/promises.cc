@@ -118,7 +118,15 @@ bool Promises::LogUnsettledAt(raft::LogPosition position) const {
 void Promises::LogSettled(raft::LogPosition position) {
   std::lock_guard lock(state_mutex_);
   // Another state may have been taken since.
-  if (!TookAt(position)) return;
+  if (TookAt(position)) ForgetTaken();
+}
+
+void Promises::LogSettled() {
+  std::lock_guard lock(state_mutex_);
+  if (state_.taken_index() != 0) ForgetTaken();
+}
+
+void Promises::ForgetTaken() {
   state_.clear_taken_index();
   state_.clear_taken_term();
   meta_->PutDurably(kCurrentState, state_.SerializeAsString());

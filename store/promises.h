@@ -57,11 +57,14 @@ class Promises final : public raft::PromiseStore {
   // position, then because this member ended before it could begin anew. Nothing was lost.
   bool LogUnsettledAt(raft::LogPosition position) const;
   void LogSettled(raft::LogPosition position) override;
+  // At a start, once log and state agree, whatever was taken.
+  void LogSettled();
 
  private:
   explicit Promises(std::unique_ptr<MetaStore> meta) : meta_(std::move(meta)) {}
   // Requires: state_mutex_ is held.
   bool TookAt(raft::LogPosition position) const;
+  void ForgetTaken();
   absl::Status LoadRecord(const char* name, google::protobuf::MessageLite* record, bool* found);
 
   const std::unique_ptr<MetaStore> meta_;

@@ -124,7 +124,8 @@ class Core {
   Index configuration_index() const { return configurations_.back().first; }
   bool transferring() const { return transfer_.has_value(); }
   bool state_lost() const { return state_lost_; }
-  bool outlived() const { return hard_state_.forgotten >= options_.session; }  // by its own copy
+  // A leader has heard later lives.
+  bool outlived() const { return hard_state_.forgotten >= options_.session; }
   CommitWait commit_wait() const;
   // When the oldest write that is not durable yet was asked for.
   std::optional<base::TimePoint> oldest_write_at() const;
@@ -294,8 +295,7 @@ class Core {
   int quick_tries_ = 0;
   // Follower: the highest index at which this log is known to equal the leader's of this term.
   Index matched_index_;
-  // Follower: the highest commit index that the leader of this term told after it had heard this
-  // life of this node, so that nothing which an earlier life acknowledged is counted any more.
+  // Follower: the highest commit index that the leader of this term told having heard this life.
   Index told_commit_;
 
   // A snapshot is being installed: nothing is handed out before its end.

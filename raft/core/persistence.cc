@@ -62,11 +62,15 @@ void Core::OnPersisted(WriteNumber write) {
 
 // The leader has heard a later life of this node than this one is: the directory was put back from
 // an older copy, and what it acknowledged since is gone. Nothing is heard of it as it is, so this
-// life is to end (NodeStatus::outlived), and the next one is later than all that were heard.
+// life is to end (NodeStatus::outlived), and the next one is later than all that were heard. Not
+// seen: a directory that was started once or not at all since it was copied, or whose later lives
+// no present leader has heard.
 void Core::ForgetLives(Session session) {
   if (session <= hard_state_.forgotten) return;
   hard_state_.doubtful = true;
   hard_state_.forgotten = session;
+  // Heard in this life, and so of no life that is to come.
+  told_commit_ = Index{};
   PersistHardState();
   Trace("stands on an older copy of its own disk");
 }

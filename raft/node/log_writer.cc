@@ -49,12 +49,13 @@ bool LogWriter::RunOnce() {
   // take entries of an older leader over it.
   if (hard_state) promises_->SaveHardState(*hard_state);
   if (restart_log) log_->Restart(*restart_log);
-  // Before the first entry behind it is acknowledged: should the log be lost later, that is a loss.
-  if (log_settled) promises_->LogSettled(*log_settled);
   if (!entries.empty()) {
     log_->Append(entries);
     log_->Sync();
   }
+  // Behind the sync, for the place itself may be among the entries, and before anything behind it
+  // is acknowledged: should the log be lost later, that is a loss.
+  if (log_settled) promises_->LogSettled(*log_settled);
   for (const Job& job : jobs) sender_->Send(job.send_after_persist);
   if (last_write != WriteNumber{}) inbox_->PushReport(Persisted{last_write});
   if (release_log) inbox_->PushReport(LogReleased{log_->Release(*release_log)});

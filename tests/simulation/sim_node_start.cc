@@ -121,7 +121,7 @@ void SimNode::LoadLog(Running* running, raft::NodeStart* start) {
   if (!lost && !durable_.Holds(applied)) {
     BeginLogAnew(running, applied, &contents);
   } else if (!lost) {
-    running->promises->LogSettled(applied);
+    running->promises->LogSettled();
   }
   running->promises->RaiseTerm(contents.base.term);
   durable_.hard_state = running->promises->hard_state();
@@ -147,7 +147,7 @@ void SimNode::BeginLogAnew(Running* running, raft::LogPosition applied,
   Tell("begins its log anew behind its state");
   if (!running->promises->LogUnsettledAt(applied)) Doubt(running, "it was lost");
   running->log->Restart(applied);
-  running->promises->LogSettled(applied);
+  running->promises->LogSettled();
   *contents = store::RaftLogContents();
   contents->base = applied;
   contents->last_index = applied.index;

@@ -135,7 +135,7 @@ func beginGrow(ctx context.Context, rig *Rig, random *rand.Rand) (string, mendin
 	if err := newcomer.Launch(); err != nil {
 		return "", nil, err
 	}
-	if err := newcomer.WaitReady(30 * time.Second); err != nil {
+	if err := newcomer.WaitReady(90 * time.Second); err != nil {
 		return "", nil, err
 	}
 	if err := promote(ctx, rig, newcomer); err != nil {

@@ -19,6 +19,7 @@ class NoSpaceAlarmTest : public testing::Test {
       : directory_(testing::TempDir() + "/no_space_alarm"),
         state_(replica_.machine()),
         quota_(&state_, 1'000) {
+    Found({kSelf, 33});
     std::filesystem::remove_all(directory_);
     std::filesystem::create_directories(directory_);
     alarm_ = std::make_unique<NoSpaceAlarm>(
@@ -36,6 +37,21 @@ class NoSpaceAlarmTest : public testing::Test {
     clock_.now += std::chrono::seconds(seconds);
     alarm_->Look(clock_.now);
     return state_.no_space();
+  }
+  void Found(std::vector<uint64_t> ids) {
+    std::vector<Member> founders;
+    for (const uint64_t id : ids) {
+      founders.emplace_back();
+      founders.back().id = id;
+    }
+    auto entry = std::make_shared<raft::Entry>();
+    entry->index = raft::Index(1);
+    entry->term = raft::Term(1);
+    entry->kind = raft::EntryKind::kConfiguration;
+    entry->command = BootstrapCommand(founders);
+    const raft::ApplyItem item{entry, false};
+    std::vector<raft::ApplyResult> results;
+    replica_.machine()->Apply({&item, 1}, &results);
   }
   void Raise(uint64_t member) {
     etcdserverpb::InternalRaftRequest request;
@@ -87,6 +103,13 @@ TEST_F(NoSpaceAlarmTest, RaisesWhileTheDiskIsLowAndHandsOverIfItLeads) {
   EXPECT_TRUE(RaisedWith(40, 30));
   EXPECT_EQ(replica_.hand_overs, 2) << "nobody was there to take it, or it came back";
   EXPECT_FALSE(RaisedWith(5'000));
+}
+
+TEST_F(NoSpaceAlarmTest, LeadsOnWhereNobodyHasSpace) {
+  Raise(33);
+  EXPECT_TRUE(RaisedWith(50));
+  EXPECT_TRUE(RaisedWith(50, 60));
+  EXPECT_EQ(replica_.hand_overs, 0);
 }
 
 TEST_F(NoSpaceAlarmTest, LeavesAnAlarmThatOthersRaised) {

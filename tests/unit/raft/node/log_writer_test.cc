@@ -126,7 +126,7 @@ TEST_F(LogWriterTest, TheLogIsRestartedAfterThePromiseAndBeforeWhatFollows) {
   EXPECT_TRUE(writer_.RunOnce());
   // What came before the restart need not be written at all.
   EXPECT_EQ(journal_.Take(),
-            (Lines{"promise t3 v0", "restart 2/100", "settled 100", "append 3/101 3/102", "sync"}));
+            (Lines{"promise t3 v0", "restart 2/100", "append 3/101 3/102", "sync", "settled 100"}));
   EXPECT_EQ(Reported(), 3u);
 }
 
