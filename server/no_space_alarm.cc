@@ -3,7 +3,6 @@
 #include "server/no_space_alarm.h"
 
 #include <algorithm>
-#include <set>
 
 #include "glog/logging.h"
 #include "proto/etcd/raft_internal.pb.h"
@@ -19,8 +18,9 @@ constexpr base::Duration kHandOverPause = std::chrono::seconds(30);
 void NoSpaceAlarm::Look(base::TimePoint now) {
   const absl::Status looked = space_.Look();
   LOG_IF(WARNING, !looked.ok()) << looked;
-  const bool raised = Raised();
-  if (space_.low() && now >= hand_over_due_ && Leads() && OthersHaveSpace()) {
+  const std::set<uint64_t> full = MembersWithoutSpace();
+  const bool raised = full.contains(options_.member_id);
+  if (space_.low() && now >= hand_over_due_ && Leads() && OthersHaveSpace(full)) {
     hand_over_due_ = now + kHandOverPause;
     replica_->TransferLeadership(raft::kNobody);
   }
@@ -40,23 +40,20 @@ bool NoSpaceAlarm::Leads() const {
   return status.leader == status.self;
 }
 
-// Where all disks are nearly full leadership does not go round and round.
-bool NoSpaceAlarm::OthersHaveSpace() const {
+std::set<uint64_t> NoSpaceAlarm::MembersWithoutSpace() const {
   std::set<uint64_t> full;
   for (const etcdserverpb::AlarmMember& alarm : state_->alarms()) {
     if (alarm.alarm() == etcdserverpb::NOSPACE) full.insert(alarm.memberid());
   }
+  return full;
+}
+
+// Where all disks are nearly full leadership does not go round and round.
+bool NoSpaceAlarm::OthersHaveSpace(const std::set<uint64_t>& full) const {
   const Membership membership = state_->membership();
   return std::any_of(membership.members.begin(), membership.members.end(), [&](const auto& item) {
     return item.first != options_.member_id && !item.second.is_learner &&
            !full.contains(item.first);
-  });
-}
-
-bool NoSpaceAlarm::Raised() const {
-  const auto alarms = state_->alarms();
-  return std::any_of(alarms.begin(), alarms.end(), [this](const etcdserverpb::AlarmMember& alarm) {
-    return alarm.memberid() == options_.member_id && alarm.alarm() == etcdserverpb::NOSPACE;
   });
 }
 

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/time.h"
@@ -41,8 +42,9 @@ class NoSpaceAlarm {
 
  private:
   bool Leads() const;
-  bool OthersHaveSpace() const;
-  bool Raised() const;
+  // Those whose NOSPACE alarm is raised.
+  std::set<uint64_t> MembersWithoutSpace() const;
+  bool OthersHaveSpace(const std::set<uint64_t>& full) const;
   // Tells the cluster.
   void Publish(bool active, base::TimePoint now);
   bool QuotaHasRoom(base::TimePoint now);
