@@ -72,9 +72,9 @@ func TestAnOlderCopyOfADirectoryIsFoundOut(t *testing.T) {
 	d.said(member, `lacks no entry that was committed`)
 }
 
-// killedBeforeItVotes ends a member as soon as it knows who it is, each time in an empty directory,
-// until that came before its promotion.
-func (d *damaged) killedBeforeItVotes(rig *Rig, member *launcher.Member) {
+// wipedBeforeItVotes ends a member as soon as it knows who it is, each time in an empty directory,
+// until that came before its promotion. Wiped once more it votes in the end.
+func (d *damaged) wipedBeforeItVotes(rig *Rig, member *launcher.Member) {
 	d.t.Helper()
 	for round := 0; round < 10; round++ {
 		d.must(member.Wipe())
@@ -84,6 +84,10 @@ func (d *damaged) killedBeforeItVotes(rig *Rig, member *launcher.Member) {
 		registered, err := rig.Registered(within(d.t, 30*time.Second), member)
 		d.must(err)
 		if registered.IsLearner {
+			d.must(member.Wipe())
+			d.must(member.Restart())
+			d.must(rig.WaitVoters(within(d.t, time.Minute), d.Members))
+			d.whole()
 			return
 		}
 	}
@@ -97,11 +101,7 @@ func TestAMemberWipedTwiceVotesInTheEnd(t *testing.T) {
 	d.put(20)
 	member := d.follower()
 	d.must(member.Kill9())
-	d.killedBeforeItVotes(rig, member)
-	d.must(member.Wipe())
-	d.must(member.Restart())
-	d.must(rig.WaitVoters(within(t, time.Minute), d.Members))
-	d.whole()
+	d.wipedBeforeItVotes(rig, member)
 }
 
 // It was added as a voter, and its directory is lost before it has ever voted.
@@ -117,11 +117,7 @@ func TestAMemberWipedBeforeItVotesVotesInTheEnd(t *testing.T) {
 			return err
 		})
 	}))
-	d.killedBeforeItVotes(rig, member)
-	d.must(member.Wipe())
-	d.must(member.Restart())
-	d.must(rig.WaitVoters(within(t, time.Minute), d.Members))
-	d.whole()
+	d.wipedBeforeItVotes(rig, member)
 }
 
 // Under load, again and again: SIGTERM ends with 0, whatever the threads are doing (Stop checks).

@@ -11,6 +11,7 @@ import (
 
 	"datum.dev/tests/launcher"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -73,21 +74,31 @@ func sentAway(err error) bool {
 		got.Code() == codes.Internal && got.Message() == "unexpected EOF"
 }
 
-// Clients that ask for much and let it lie: their calls are ended, what they held is there for
-// others again, and the member's memory stays bounded.
-func TestClientsThatDoNotRead(t *testing.T) {
-	cluster := launcher.ForTest(t, 1, "--unread-timeout=2s", "--answer-memory-bytes=8388608")
-	member := cluster.Member(0)
+// impatientMember has little memory for answers and little patience, and values of these sizes.
+func impatientMember(t *testing.T, sizes map[string]int) (*launcher.Member, *clientv3.Client) {
+	t.Helper()
+	member := launcher.ForTest(t, 1, "--unread-timeout=2s", "--answer-memory-bytes=8388608").Member(0)
 	client, err := launcher.Connect(member.Endpoint())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close()
-	for i := 0; i < 40; i++ {
-		if _, err := client.Put(within(t, 10*time.Second), fmt.Sprintf("large/%02d", i), strings.Repeat("x", 1<<20)); err != nil {
+	t.Cleanup(func() { client.Close() })
+	for key, bytes := range sizes {
+		if _, err := client.Put(within(t, 10*time.Second), key, strings.Repeat("x", bytes)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return member, client
+}
+
+// Clients that ask for much and let it lie: their calls are ended, what they held is there for
+// others again, and the member's memory stays bounded.
+func TestClientsThatDoNotRead(t *testing.T) {
+	sizes := map[string]int{}
+	for i := range 40 {
+		sizes[fmt.Sprintf("large/%02d", i)] = 1 << 20
+	}
+	member, _ := impatientMember(t, sizes)
 	before := residentMiB(t, member)
 	some := &etcdserverpb.RangeRequest{Key: []byte("large/00"), RangeEnd: []byte("large/02")}
 	all := &etcdserverpb.RangeRequest{Key: []byte("large/"), RangeEnd: []byte("large0")}
@@ -147,18 +158,7 @@ func TestAWatchStreamThatIsNeverRead(t *testing.T) {
 // Answers that are not large, but many: they have the same bound, and those who let them lie are
 // sent away.
 func TestManyAnswersThatAreNotRead(t *testing.T) {
-	cluster := launcher.ForTest(t, 1, "--unread-timeout=2s", "--answer-memory-bytes=8388608")
-	member := cluster.Member(0)
-	client, err := launcher.Connect(member.Endpoint())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	for key, bytes := range map[string]int{"middling": 60 << 10, "small": 2 << 10} {
-		if _, err := client.Put(within(t, 10*time.Second), key, strings.Repeat("x", bytes)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	member, client := impatientMember(t, map[string]int{"middling": 60 << 10, "small": 2 << 10})
 	get := func(key string) *etcdserverpb.RangeRequest { return &etcdserverpb.RangeRequest{Key: []byte(key)} }
 	write := &etcdserverpb.TxnRequest{Success: []*etcdserverpb.RequestOp{
 		{Request: &etcdserverpb.RequestOp_RequestPut{RequestPut: &etcdserverpb.PutRequest{Key: []byte("written")}}},
