@@ -49,10 +49,9 @@ struct Effects {
   WriteNumber write;                    // 2. one durable write, named by this number if not zero:
   std::optional<HardState> hard_state;  //    hard state, then
   std::optional<LogPosition> restart_log;  //    the log forgets all and goes on behind this place,
-  std::optional<LogPosition>
-      log_settled;               //    the log is right for the state that was taken there,
-  std::vector<EntryRef> append;  //    then entries; one at an index that is taken cuts
-                                 //    the log there
+  std::vector<EntryRef> append;            //    then entries; one at an index that is taken cuts
+                                           //    the log there; then
+  std::optional<LogPosition> log_settled;  //    the log suits the state that was taken there
 
   std::vector<Envelope> send_after_persist;  // 3. promises: only once 2 and all writes before it
                                              //    are durable
