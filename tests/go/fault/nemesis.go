@@ -255,20 +255,26 @@ func (n *nemesis) takeAndCheck() string {
 	n.waiting = later
 	n.checked += len(now)
 	n.unknown += unknown
-	verdict := linearizability.Check(now, patienceOfSearch)
+	return n.judged(linearizability.Check(now, patienceOfSearch), now,
+		fmt.Sprintf("checked %d operations, %d answered, %d unknown", len(now), acknowledged, unknown))
+}
+
+// judged keeps what is wrong, with its history in a file for check_history, and says it.
+func (n *nemesis) judged(verdict linearizability.Verdict, history []linearizability.Operation,
+	checked string) string {
+	if verdict.Good() {
+		return checked + ", linearizable"
+	}
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("history-seed%d-round%d.jsonl",
+		n.options.Seed, n.round.Load()))
+	_ = linearizability.WriteHistory(path, history)
+	wrong := "UNDECIDED: the search of " + strings.Join(verdict.Undecided, ", ") + " did not end"
 	if len(verdict.Violations) > 0 {
-		path := filepath.Join(os.TempDir(), fmt.Sprintf("history-seed%d-round%d.jsonl",
-			n.options.Seed, n.round.Load()))
-		_ = linearizability.WriteHistory(path, now)
-		n.violations = append(n.violations, fmt.Sprintf("%s (history in %s)",
-			strings.Join(verdict.Violations, "\n"), path))
-		return "VIOLATION: " + n.violations[len(n.violations)-1]
+		wrong = "VIOLATION: " + strings.Join(verdict.Violations, "\n")
 	}
-	if len(verdict.Undecided) > 0 {
-		n.violations = append(n.violations, fmt.Sprintf("the search on %v did not end", verdict.Undecided))
-	}
-	return fmt.Sprintf("checked %d operations, %d answered, %d unknown, linearizable", len(now),
-		acknowledged, unknown)
+	wrong = fmt.Sprintf("%s (history in %s)", wrong, path)
+	n.violations = append(n.violations, wrong)
+	return checked + "; " + wrong
 }
 
 func (n *nemesis) atTheEnd() error {

@@ -52,22 +52,59 @@ func Check(history []Operation, patience time.Duration) Verdict {
 	return verdict
 }
 
-// The state of one key.
+// What one key holds.
 type value struct {
 	there bool
 	what  string
 }
 
+// What the search knows on its way, beside the value. Both follow from which operations are
+// behind it, so that nothing is searched twice for their sake.
+type state struct {
+	value
+	// Of the last answer: revisions are in the order of the operations.
+	revision int64
+	// How many deletes of unknown outcome had their effect.
+	deletes int
+}
+
+// input is an operation as the search sees it.
+type input struct {
+	*Operation
+	// A delete of unknown outcome: how many such were called before it. Of two of them that may
+	// both happen, the order by call loses no explanation: what the later one explains here, the
+	// earlier one explains as well, and may then be absent from where it stood. Without this, n of
+	// them would be 2^n ways to search.
+	turn int
+}
+
+func (i input) unknownDelete() bool { return i.Op == Delete && i.Outcome == Unknown }
+
 // register is the sequential model of one key. An operation of unknown outcome steps without
 // being looked at: one that never happened can be ordered behind everything.
 var register = porcupine.Model{
-	Init: func() interface{} { return value{} },
-	Step: func(state, input, _ interface{}) (bool, interface{}) {
-		now := state.(value)
-		operation := input.(*Operation)
-		return explains(now, operation), after(now, operation)
+	Init: func() interface{} { return state{} },
+	Step: func(before, asked, _ interface{}) (bool, interface{}) {
+		now, operation := before.(state), asked.(input)
+		next := state{after(now.value, operation.Operation), now.revision, now.deletes}
+		if operation.unknownDelete() {
+			next.deletes++
+			return operation.turn == now.deletes, next
+		}
+		if operation.Outcome == Unknown {
+			return true, next
+		}
+		if operation.Revision > 0 {
+			back := operation.Revision < now.revision
+			again := operation.Revision == now.revision && operation.Writes()
+			if back || again {
+				return false, next
+			}
+			next.revision = operation.Revision
+		}
+		return explains(now.value, operation.Operation), next
 	},
-	DescribeOperation: func(input, _ interface{}) string { return input.(*Operation).String() },
+	DescribeOperation: func(asked, _ interface{}) string { return asked.(input).String() },
 }
 
 func after(now value, operation *Operation) value {
@@ -86,9 +123,6 @@ func after(now value, operation *Operation) value {
 
 // explains says whether the answer is what this state answers.
 func explains(now value, operation *Operation) bool {
-	if operation.Outcome == Unknown {
-		return true
-	}
 	switch operation.Op {
 	case Get:
 		return operation.Found == now.there && (!now.there || operation.Value == now.what)
@@ -127,9 +161,12 @@ func forSearch(history []Operation) []porcupine.Operation {
 			deletesTell = false
 		}
 	}
+	ordered := append([]Operation{}, history...)
+	sort.SliceStable(ordered, func(a, b int) bool { return ordered[a].Call < ordered[b].Call })
 	var kept []porcupine.Operation
-	for i := range history {
-		operation := &history[i]
+	unknownDeletes := 0
+	for i := range ordered {
+		operation := &ordered[i]
 		if operation.Outcome == Fail || operation.Outcome == Unknown && operation.Op == Get {
 			continue
 		}
@@ -144,8 +181,12 @@ func forSearch(history []Operation) []porcupine.Operation {
 				continue
 			}
 		}
+		asked := input{operation, unknownDeletes}
+		if asked.unknownDelete() {
+			unknownDeletes++
+		}
 		kept = append(kept, porcupine.Operation{
-			ClientId: operation.Client, Input: operation, Call: operation.Call, Return: returned})
+			ClientId: operation.Client, Input: asked, Call: operation.Call, Return: returned})
 	}
 	return kept
 }

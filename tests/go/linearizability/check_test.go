@@ -187,6 +187,42 @@ func answer(operation *Operation, now value) {
 	}
 }
 
+// A majority away for a while leaves many writes unanswered, deletes above all stay possible for
+// ever: the search ends all the same, whether the history is good or not.
+func TestManyUnknownOutcomesAreSearchedToTheEnd(t *testing.T) {
+	for _, good := range []bool{true, false} {
+		history := []Operation{at(put(0, 1, "a"), 5)}
+		for i := int64(0); i < 60; i++ {
+			history = append(history,
+				with(Operation{Client: int(i), Op: Delete, Key: "k", Call: 2 + i, Return: 90}, Unknown))
+		}
+		for i := int64(0); i < 40; i++ {
+			written := fmt.Sprintf("b%d", i)
+			history = append(history, at(put(100+10*i, 109+10*i, written), 10+2*i),
+				at(get(100+10*i, 109+10*i, ""), 11+2*i), at(get(100+10*i, 109+10*i, written), 10+2*i))
+		}
+		if !good {
+			history = append(history, at(get(600, 601, "a"), 99))
+		}
+		verdict := Check(history, patience)
+		if verdict.Good() != good || len(verdict.Undecided) > 0 {
+			t.Errorf("good is %v: %v", good, verdict)
+		}
+	}
+}
+
+// What revisions say of the order of concurrent operations is held against their values.
+func TestRevisionsDecideTheOrderOfConcurrentOperations(t *testing.T) {
+	history := []Operation{at(put(0, 9, "a"), 5), at(put(0, 9, "b"), 6), at(get(10, 11, "a"), 6)}
+	if verdict := Check(history, patience); verdict.Good() {
+		t.Errorf("b was written behind a, and a is read: %v", verdict)
+	}
+	history[2] = at(get(10, 11, "b"), 6)
+	if verdict := Check(history, patience); !verdict.Good() {
+		t.Error(verdict)
+	}
+}
+
 var threeKeys = []string{"a", "b", "c"}
 
 func TestGeneratedHistoriesAreGood(t *testing.T) {
