@@ -34,9 +34,9 @@ constexpr size_t kBackupsMax = 2;
 // Large answers that wait for memory.
 constexpr size_t kAnswersWaitingMax = 10'000;
 constexpr char kOlderCopy[] =
-    "its data directory is an older copy of itself: the leader has heard a later start of it. What "
-    "it acknowledged since is not there, so it is in doubt; start it again, and it catches up "
-    "before it votes";
+    "its data directory is an older copy of itself: the leader has heard more from it than stands "
+    "there. What it acknowledged since is gone, so it is in doubt; start it again, and it catches "
+    "up before it votes";
 constexpr base::Duration kPublishPause = std::chrono::milliseconds(200);
 constexpr base::Duration kMembersPause = std::chrono::milliseconds(20);
 // So long must a member have been connected for a strict change of the members, as in etcd.

@@ -146,8 +146,9 @@ void MemberKeeper::LogWaits(const Membership& membership, const raft::NodeStatus
   if (status.doubtful != doubtful_) {
     doubtful_ = status.doubtful;
     LOG(WARNING) << name_
-                 << (doubtful_ ? " may lack entries that were committed, as one that is new or "
-                                 "whose log was damaged: it does not vote"
+                 << (doubtful_ ? " may lack entries that were committed, as one that is new, whose "
+                                 "log was damaged or whose disk lost what it had acknowledged: it "
+                                 "does not vote"
                      : status.is_learner ? " lacks no entry that was committed"
                                          : " lacks no entry that was committed: it votes");
   }

@@ -124,7 +124,7 @@ class Core {
   Index configuration_index() const { return configurations_.back().first; }
   bool transferring() const { return transfer_.has_value(); }
   bool state_lost() const { return state_lost_; }
-  // A leader has heard later lives.
+  // A leader has heard later lives, or another one of this number.
   bool outlived() const { return hard_state_.forgotten >= options_.session; }
   CommitWait commit_wait() const;
   // When the oldest write that is not durable yet was asked for.
@@ -199,6 +199,7 @@ class Core {
   // persistence.cc
   void OnPersisted(WriteNumber write);
   void ForgetLives(Session session);
+  void DoubtIfForgotten(LogPosition acknowledged, Session in);
   void ClearDoubtIfWhole();
   void OnOwnFetched(const Fetched& fetched);
   void OnApplied(const Applied& applied);

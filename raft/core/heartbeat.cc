@@ -19,7 +19,8 @@ void Core::HeartbeatTask() {
 void Core::BroadcastHeartbeat() {
   heartbeat_due_ = now_ + options_.heartbeat_interval;
   for (const auto& [peer, progress] : progress_) {
-    Send(peer, Heartbeat{commit_index_, reads_.round(), agreed_digest_, progress.session});
+    Send(peer, Heartbeat{commit_index_, reads_.round(), agreed_digest_, progress.session,
+                         progress.acknowledged, progress.acknowledged_in});
   }
 }
 
@@ -50,6 +51,7 @@ void Core::OnHeartbeat(const Envelope& envelope) {
   // which the two are known to agree (Scylla#9965).
   const Index proven = base::Planted("commit-from-heartbeat") ? log_.last().index : matched_index_;
   if (heartbeat.heard_session > options_.session) ForgetLives(heartbeat.heard_session);
+  DoubtIfForgotten(heartbeat.acknowledged, heartbeat.acknowledged_in);
   if (heartbeat.heard_session == options_.session) {
     told_commit_ = std::max(told_commit_, heartbeat.leader_commit);
   }

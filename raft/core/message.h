@@ -84,6 +84,10 @@ struct Heartbeat {
   StateDigest agreed;
   // The life of the receiver that the leader has heard: what an earlier one said counts no more.
   Session heard_session;
+  // The last that the receiver has acknowledged to this leader, and in which of its lives: it
+  // stands in its log, or its disk has lost what it had promised to keep.
+  LogPosition acknowledged;
+  Session acknowledged_in;
 };
 
 struct HeartbeatReply {

@@ -60,11 +60,24 @@ void Core::OnPersisted(WriteNumber write) {
   HandOutCommitted();
 }
 
-// The leader has heard a later life of this node than this one is: the directory was put back from
-// an older copy, and what it acknowledged since is gone. Nothing is heard of it as it is, so this
-// life is to end (NodeStatus::outlived), and the next one is later than all that were heard. Not
-// seen: a directory that was started once or not at all since it was copied, or whose later lives
-// no present leader has heard.
+// The log ends before what this node has acknowledged to the present leader: its disk lied about
+// what it had synced, or its directory was put back from an older copy. That copy was started
+// since, if this life's number was given out before. What was acknowledged to an earlier leader
+// nobody can tell.
+void Core::DoubtIfForgotten(LogPosition acknowledged, Session in) {
+  if (acknowledged.index <= log_.base().index || log_.Matches(acknowledged)) return;
+  if (in == options_.session) return ForgetLives(in);
+  if (hard_state_.doubtful) return;
+  hard_state_.doubtful = true;
+  PersistHardState();
+  Trace("lacks what it has acknowledged");
+}
+
+// The leader has heard a later life of this node than this one is, or another one of the same
+// number: the directory was put back from an older copy, and what it acknowledged since is gone.
+// Nothing is heard of it as it is, so this life is to end (NodeStatus::outlived), and the next one
+// is later than all that were heard. Not seen: a directory whose later lives no present leader has
+// heard.
 void Core::ForgetLives(Session session) {
   if (session <= hard_state_.forgotten) return;
   hard_state_.doubtful = true;

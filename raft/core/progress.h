@@ -33,6 +33,9 @@ struct Progress {
   // Invariant: match_index < next_index.
   Index match_index;
   Index next_index{1};
+  // The highest match_index of all its lives in this term, and the life in which it was reached.
+  LogPosition acknowledged;
+  Session acknowledged_in;
 
   // Probe: a question is out; asked again at the next sign of life.
   bool probe_sent = false;

@@ -149,6 +149,11 @@ void Core::OnAppendEntriesReply(const Envelope& envelope) {
     if (advances) {
       progress.match_index = reply.match_index;
       progress.last_advance = now_;
+      const std::optional<Term> term = log_.TermAt(reply.match_index);
+      if (term && reply.match_index > progress.acknowledged.index) {
+        progress.acknowledged = {*term, reply.match_index};
+        progress.acknowledged_in = progress.session;
+      }
     }
     if (progress.state == Progress::State::kProbe && reply.match_index >= progress.next_index - 1) {
       progress.BecomeReplicate();

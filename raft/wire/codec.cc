@@ -70,6 +70,8 @@ struct Encoder {
     to->set_round(m.round.value());
     Put(m.agreed, to->mutable_agreed());
     to->set_heard_session(m.heard_session.value());
+    Put(m.acknowledged, to->mutable_acknowledged());
+    to->set_acknowledged_in(m.acknowledged_in.value());
   }
   void operator()(const HeartbeatReply& m) {
     auto* to = out->mutable_heartbeat_reply();
@@ -234,9 +236,12 @@ absl::StatusOr<Message> DecodeMessage(wire::Envelope* in) {
       return AppendEntriesReply{m.success(), Index(m.match_index()), Index(m.rejected_index()),
                                 Position(m.conflict())};
     }
-    case wire::Envelope::kHeartbeat:
-      return Heartbeat{Index(in->heartbeat().leader_commit()), ReadRound(in->heartbeat().round()),
-                       Digest(in->heartbeat().agreed()), Session(in->heartbeat().heard_session())};
+    case wire::Envelope::kHeartbeat: {
+      const auto& m = in->heartbeat();
+      return Heartbeat{Index(m.leader_commit()),   ReadRound(m.round()),
+                       Digest(m.agreed()),         Session(m.heard_session()),
+                       Position(m.acknowledged()), Session(m.acknowledged_in())};
+    }
     case wire::Envelope::kHeartbeatReply: {
       const auto& m = in->heartbeat_reply();
       return HeartbeatReply{ReadRound(m.round()), Digest(m.digest()), m.needs_snapshot()};

@@ -248,6 +248,40 @@ TEST_F(CoreTest, AnOlderCopyOfADiskIsInDoubtAndOutlived) {
   EXPECT_FALSE(Step(&core, From(kPeer, 1, heartbeat)).hard_state.has_value()) << "once";
 }
 
+// An older copy that was started as often since as before: the same life's number twice.
+TEST_F(CoreTest, AnOlderCopyOfADiskWithTheSameLifeIsOutlived) {
+  Core core = MakeCore({kSelf, kPeer, kOther});
+  Heartbeat heartbeat;
+  heartbeat.heard_session = Session(1);
+  heartbeat.acknowledged = {Term(1), Index(3)};
+  heartbeat.acknowledged_in = Session(1);
+  EXPECT_TRUE(Step(&core, From(kPeer, 1, heartbeat)).hard_state->doubtful);
+  EXPECT_TRUE(core.outlived());
+}
+
+// A disk that lied about its last writes, and an older copy that was not started since.
+TEST_F(CoreTest, ALogWithoutWhatAnEarlierLifeAcknowledgedIsInDoubt) {
+  CoreStart start;
+  start.hard_state.current_term = Term(1);
+  start.log.Append(MakeEntry(1, 1));
+  start.log.Append(MakeEntry(1, 2));
+  Core core = MakeCore({kSelf, kPeer, kOther}, std::move(start));
+  Heartbeat heartbeat;
+  heartbeat.acknowledged = {Term(1), Index(2)};
+  EXPECT_FALSE(Step(&core, From(kPeer, 1, heartbeat)).hard_state.has_value()) << "it has that";
+  heartbeat.acknowledged = {Term(1), Index(3)};
+  EXPECT_TRUE(Step(&core, From(kPeer, 1, heartbeat)).hard_state->doubtful);
+  EXPECT_FALSE(core.outlived());
+  const Envelope ballot = From(kOther, 2, RequestVote{false, Term(2), {Term(1), Index(9)}, true});
+  const Effects effects = Step(&core, ballot);
+  for (const auto& list : {effects.send_now, effects.send_after_persist}) {
+    for (const Envelope& sent : list) {
+      const auto* reply = std::get_if<RequestVoteReply>(&sent.message);
+      EXPECT_TRUE(reply == nullptr || !reply->granted);
+    }
+  }
+}
+
 using CoreDeathTest = CoreTest;
 
 TEST_F(CoreDeathTest, TwoLeadersInOneTermEndTheProcess) {
@@ -266,7 +300,6 @@ TEST_F(CoreDeathTest, ALogAheadOfItsTermEndsTheProcess) {
   EXPECT_DEATH(MakeCore({kSelf}, std::move(start)), "current_term");
 }
 
-// A leader of three in term 1 that has committed its first entry.
 // A leader may have let go of its log before it has heard of this peer at all, and then the state
 // is the first thing of its term that arrives (found by the simulator).
 TEST_F(CoreTest, AStateOfALaterTermBringsItsTermWithIt) {
@@ -287,6 +320,7 @@ TEST_F(CoreTest, AStateOfALaterTermBringsItsTermWithIt) {
   EXPECT_EQ(effects.log_settled, position);
 }
 
+// A leader of three in term 1 that has committed its first entry.
 class LeaderTest : public CoreTest {
  protected:
   LeaderTest() : core_(MakeCore({kSelf, kPeer, kOther})) {
@@ -338,6 +372,26 @@ TEST_F(LeaderTest, SaysWhyCommitDoesNotMove) {
   EXPECT_EQ(core_.commit_wait(), CommitWait::kPeerDisk);
   Acknowledge(2);
   EXPECT_EQ(core_.commit_wait(), CommitWait::kNone);
+}
+
+// What a peer acknowledged counts no more once it was started anew, but the peer hears of it.
+TEST_F(LeaderTest, RemembersWhatAnEarlierLifeOfAPeerAcknowledged) {
+  const auto told = [&] {
+    now_ = core_.next_due();
+    for (const Envelope& sent : Step(&core_, Tick{}).send_now) {
+      const auto* heartbeat = std::get_if<Heartbeat>(&sent.message);
+      if (sent.to == kPeer && heartbeat != nullptr) return *heartbeat;
+    }
+    return Heartbeat{};
+  };
+  EXPECT_EQ(told().acknowledged, (LogPosition{Term(1), Index(1)}));
+  Envelope anew = From(kPeer, 1, HeartbeatReply{});
+  anew.session = Session(2);
+  Step(&core_, anew);
+  const Heartbeat heartbeat = told();
+  EXPECT_EQ(heartbeat.heard_session, Session(2));
+  EXPECT_EQ(heartbeat.acknowledged, (LogPosition{Term(1), Index(1)}));
+  EXPECT_EQ(heartbeat.acknowledged_in, Session(1));
 }
 
 TEST_F(LeaderTest, IsToldOfTheOldestWrite) {

@@ -38,7 +38,12 @@ inline std::vector<Envelope> SampleMessages() {
       AppendEntries{},
       AppendEntriesReply{true, Index(44), Index(0), {}},
       AppendEntriesReply{false, Index(0), Index(44), position},
-      Heartbeat{Index(40), ReadRound(12), {Index(1024), ~uint64_t{0}}, Session(9)},
+      Heartbeat{Index(40),
+                ReadRound(12),
+                {Index(1024), ~uint64_t{0}},
+                Session(9),
+                {Term(6), Index(44)},
+                Session(8)},
       HeartbeatReply{ReadRound(12), {Index(2048), 7}, true},
       PublishForward{
           {{PublishId(1), binary}, {PublishId(2), "", EntryKind::kConfiguration, Index(6)}}},
