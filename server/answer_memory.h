@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// answer_memory.h: one bound for the memory of all answers of KV together, but for small ones
+// answer_memory.h: one bound for the memory of all answers together, but for small ones
 // (--answer-memory-bytes), from where they are read to where they have left.
 //
 // An answer that would be more than small while others fill the memory waits until some of them

@@ -167,11 +167,11 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
           &gate_, &state_,
           [this](std::function<void()> job) { return backup_threads_.Post(std::move(job)); },
           storage_->directory->path()),
-      lease_service_(&gate_, &space_gate_, &state_, &leases_, base::EntropySeed),
+      lease_service_(&gate_, &space_gate_, &state_, &answer_memory_, &leases_, base::EntropySeed),
       turns_(&gate_, &space_gate_, &state_, &lease_service_, &waiters_,
              static_cast<int>(config.max_txn_ops)),
       locks_(&turns_),
-      elections_(&turns_),
+      elections_(&turns_, &answer_memory_),
       members_(&gate_, &state_, &changer_, ClusterOptions()),
       introductions_(
           &replica_, &state_, &changer_, &peers_, &clock_,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "rpc/typed.h"
+#include "server/bounded_read.h"
 #include "server/election_observer.h"
 #include "server/errors.h"
 
@@ -35,9 +36,11 @@ void ElectionService::Register(rpc::Registry* registry) const {
   add("Proclaim", rpc::TypedUnary<v3electionpb::ProclaimRequest>(
                       [this](const rpc::Call& call, const v3electionpb::ProclaimRequest& request,
                              rpc::UnaryDone done) { Proclaim(call, request, std::move(done)); }));
-  add("Leader", rpc::TypedUnary<v3electionpb::LeaderRequest>(
-                    [this](const rpc::Call& call, const v3electionpb::LeaderRequest& request,
-                           rpc::UnaryDone done) { Leader(call, request, std::move(done)); }));
+  add("Leader",
+      BoundedRead(memory_, &turns_->gate(),
+                  rpc::TypedUnary<v3electionpb::LeaderRequest>(
+                      [this](const rpc::Call& call, const v3electionpb::LeaderRequest& request,
+                             rpc::UnaryDone done) { Leader(call, request, std::move(done)); })));
   add("Resign", rpc::TypedUnary<v3electionpb::ResignRequest>(
                     [this](const rpc::Call& call, const v3electionpb::ResignRequest& request,
                            rpc::UnaryDone done) { Resign(call, request, std::move(done)); }));

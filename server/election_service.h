@@ -9,14 +9,15 @@
 
 #include "proto/etcd/v3election.pb.h"
 #include "rpc/handler.h"
+#include "server/answer_memory.h"
 #include "server/turns.h"
 
 namespace server {
 
 class ElectionService {
  public:
-  // `turns` must outlive the registry's transport.
-  explicit ElectionService(const Turns* turns) : turns_(turns) {}
+  // Both must outlive the registry's transport.
+  ElectionService(const Turns* turns, AnswerMemory* memory) : turns_(turns), memory_(memory) {}
 
   void Register(rpc::Registry* registry) const;
 
@@ -33,6 +34,7 @@ class ElectionService {
               rpc::UnaryDone done) const;
 
   const Turns* const turns_;
+  AnswerMemory* const memory_;
 };
 
 }  // namespace server

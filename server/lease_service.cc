@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "rpc/typed.h"
+#include "server/bounded_read.h"
 #include "server/errors.h"
 
 namespace server {
@@ -116,13 +117,16 @@ void LeaseService::Register(rpc::Registry* registry) const {
       rpc::TypedUnary<etcdserverpb::LeaseRevokeRequest>(
           [this](const rpc::Call& call, const etcdserverpb::LeaseRevokeRequest& request,
                  rpc::UnaryDone done) { Revoke(call, request, std::move(done)); }));
-  add("LeaseTimeToLive",
-      rpc::TypedUnary<etcdserverpb::LeaseTimeToLiveRequest>(
-          [this](const rpc::Call& call, const etcdserverpb::LeaseTimeToLiveRequest& request,
-                 rpc::UnaryDone done) { TimeToLive(call, request, std::move(done)); }));
-  add("LeaseLeases", rpc::TypedUnary<etcdserverpb::LeaseLeasesRequest>(
-                         [this](const rpc::Call& call, const etcdserverpb::LeaseLeasesRequest&,
-                                rpc::UnaryDone done) { Leases(call, std::move(done)); }));
+  const auto add_read = [&](const char* method, rpc::UnaryHandler read) {
+    add(method, BoundedRead(memory_, gate_, std::move(read)));
+  };
+  add_read("LeaseTimeToLive",
+           rpc::TypedUnary<etcdserverpb::LeaseTimeToLiveRequest>(
+               [this](const rpc::Call& call, const etcdserverpb::LeaseTimeToLiveRequest& request,
+                      rpc::UnaryDone done) { TimeToLive(call, request, std::move(done)); }));
+  add_read("LeaseLeases", rpc::TypedUnary<etcdserverpb::LeaseLeasesRequest>(
+                              [this](const rpc::Call& call, const etcdserverpb::LeaseLeasesRequest&,
+                                     rpc::UnaryDone done) { Leases(call, std::move(done)); }));
   registry->AddStream("/etcdserverpb.Lease/LeaseKeepAlive",
                       [this](std::shared_ptr<rpc::Stream> stream) {
                         return std::make_unique<KeepAlives>(this, std::move(stream));

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "rpc/handler.h"
+#include "server/answer_memory.h"
 #include "server/gate.h"
 #include "server/lease_parts.h"
 #include "server/parts.h"
@@ -24,9 +25,14 @@ int64_t LeaseTtlMin(base::Duration election_timeout);
 class LeaseService {
  public:
   // All must outlive the registry's transport. `salt` gives random numbers for lease ids.
-  LeaseService(const Gate* gate, const SpaceGate* space, const State* state, LeaseClock* leases,
-               std::function<uint64_t()> salt)
-      : gate_(gate), space_(space), state_(state), leases_(leases), salt_(std::move(salt)) {}
+  LeaseService(const Gate* gate, const SpaceGate* space, const State* state, AnswerMemory* memory,
+               LeaseClock* leases, std::function<uint64_t()> salt)
+      : gate_(gate),
+        space_(space),
+        state_(state),
+        memory_(memory),
+        leases_(leases),
+        salt_(std::move(salt)) {}
 
   void Register(rpc::Registry* registry) const;
 
@@ -56,6 +62,7 @@ class LeaseService {
   const Gate* const gate_;
   const SpaceGate* const space_;
   const State* const state_;
+  AnswerMemory* const memory_;
   LeaseClock* const leases_;
   const std::function<uint64_t()> salt_;
 };

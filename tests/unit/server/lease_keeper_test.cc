@@ -26,7 +26,7 @@ class LeaseKeeperTest : public testing::Test {
         keeper_({&replica_, &state_, &peers_, &clock_, std::chrono::milliseconds(400)}),
         quota_(&state_, 1 << 20),
         space_(&gate_, &state_, &quota_),
-        service_(&gate_, &space_, &state_, &keeper_, [this] { return next_id_++; }) {
+        service_(&gate_, &space_, &state_, &memory_, &keeper_, [this] { return next_id_++; }) {
     replica_.machine()->set_on_commit(
         [this](std::span<const store::WriteOperation> batch, const store::AppliedRecord& numbers) {
           keeper_.OnCommit(batch, numbers);
@@ -94,6 +94,7 @@ class LeaseKeeperTest : public testing::Test {
   uint64_t next_id_ = 7;
   Quota quota_;
   SpaceGate space_;
+  AnswerMemory memory_{1 << 20, 1};
   LeaseService service_;
   rpc::Registry registry_;
   absl::Status grant_status_;

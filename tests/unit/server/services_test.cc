@@ -304,6 +304,44 @@ TEST_F(ServicesTest, ALargeTxnWaitsForMemoryAndASmallOneDoesNot) {
   EXPECT_EQ(memory_.bytes(), 0u);
 }
 
+TEST_F(ServicesTest, ABoundedReadIsAskedAgainOnceThereIsRoom) {
+  std::string now = "small";
+  int asked = 0;
+  const rpc::UnaryHandler read = BoundedRead(
+      &memory_, &gate_, [&](const rpc::Call&, const std::string& request, rpc::UnaryDone done) {
+        ++asked;
+        EXPECT_EQ(request, "question");
+        done(absl::OkStatus(), now);
+      });
+  std::optional<absl::Status> ended;
+  rpc::Answer got;
+  const auto ask = [&] {
+    ended.reset();
+    read(call_, "question", [&](absl::Status status, rpc::Answer answer) {
+      ended = std::move(status);
+      got = std::move(answer);
+    });
+  };
+  auto full = memory_.NewClaim();
+  ASSERT_TRUE(full->Grow(1000));
+  ask();
+  EXPECT_EQ(ended, absl::OkStatus()) << "small";
+  now = std::string(5'000, 'o');
+  ask();
+  EXPECT_EQ(ended, std::nullopt);
+  now = std::string(6'000, 'n');
+  full.reset();
+  EXPECT_EQ(ended, absl::OkStatus());
+  EXPECT_EQ(asked, 3);
+  EXPECT_EQ(got.pieces().front().front(), 'n') << "what was newest then";
+  EXPECT_EQ(memory_.bytes(), 6'000u);
+  ask();
+  memory_.Look(gate_.DeadlineOf(call_));
+  EXPECT_EQ(ended, ErrorStatus(WireError::kAnswerMemoryFull));
+  got = rpc::Answer();
+  EXPECT_EQ(memory_.bytes(), 0u);
+}
+
 TEST_F(ServicesTest, AWriteThatAnswersWithValuesIsNotBegunWithoutMemoryForThem) {
   etcdserverpb::TxnResponse large;
   large.add_responses()->mutable_response_range()->add_kvs()->set_value(std::string(10'000, 'v'));

@@ -27,10 +27,10 @@ class TurnsTest : public testing::Test {
         gate_({.cluster_id = 11, .member_id = 22}, &replica_, &clock_),
         quota_(&state_, 1 << 20),
         space_(&gate_, &state_, &quota_),
-        leases_(&gate_, &space_, &state_, &no_clock_, [] { return uint64_t{99}; }),
+        leases_(&gate_, &space_, &state_, &memory_, &no_clock_, [] { return uint64_t{99}; }),
         turns_(&gate_, &space_, &state_, &leases_, &waiters_, 128),
         locks_(&turns_),
-        elections_(&turns_) {
+        elections_(&turns_, &memory_) {
     replica_.machine()->set_on_commit(
         [this](std::span<const store::WriteOperation> batch, const store::AppliedRecord&) {
           waiters_.OnCommit(batch);
@@ -78,6 +78,7 @@ class TurnsTest : public testing::Test {
   Quota quota_;
   SpaceGate space_;
   NoClock no_clock_;
+  AnswerMemory memory_{1 << 20, 1};
   LeaseService leases_;
   KeyWaiters waiters_;
   Turns turns_;
