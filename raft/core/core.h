@@ -115,7 +115,6 @@ class Core {
   const Log& log() const { return log_; }
   Index commit_index() const { return commit_index_; }
   Index persisted_index() const { return persisted_index_; }
-  // The last entry that was handed out to be applied.
   Index last_handed_out() const { return handed_out_; }
   Index last_applied() const { return last_applied_; }
   // The newest in the log, committed or not (thesis 4.1).

@@ -12,6 +12,7 @@ import (
 	"datum.dev/tests/launcher"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	electionpb "go.etcd.io/etcd/server/v3/etcdserver/api/v3election/v3electionpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -155,10 +156,45 @@ func TestAWatchStreamThatIsNeverRead(t *testing.T) {
 	}
 }
 
+// manyLeases grants so many that a list of them is no small answer, and one whose keys are none.
+func manyLeases(t *testing.T, client *clientv3.Client) int64 {
+	t.Helper()
+	ctx := within(t, time.Minute)
+	granted := make(chan error)
+	const hands, each = 32, 180
+	for range hands {
+		go func() {
+			var err error
+			for i := 0; i < each && err == nil; i++ {
+				_, err = client.Grant(ctx, 3600)
+			}
+			granted <- err
+		}()
+	}
+	for range hands {
+		if err := <-granted; err != nil {
+			t.Fatal(err)
+		}
+	}
+	lease, err := client.Grant(ctx, 3600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 30 {
+		key := fmt.Sprintf("leased/%d/%s", i, strings.Repeat("k", 2000))
+		if _, err := client.Put(ctx, key, "", clientv3.WithLease(lease.ID)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return int64(lease.ID)
+}
+
 // Answers that are not large, but many: they have the same bound, and those who let them lie are
 // sent away.
 func TestManyAnswersThatAreNotRead(t *testing.T) {
-	member, client := impatientMember(t, map[string]int{"middling": 60 << 10, "small": 2 << 10})
+	member, client := impatientMember(t,
+		map[string]int{"middling": 60 << 10, "small": 2 << 10, "election/1": 60 << 10})
+	lease := manyLeases(t, client)
 	get := func(key string) *etcdserverpb.RangeRequest { return &etcdserverpb.RangeRequest{Key: []byte(key)} }
 	write := &etcdserverpb.TxnRequest{Success: []*etcdserverpb.RequestOp{
 		{Request: &etcdserverpb.RequestOp_RequestPut{RequestPut: &etcdserverpb.PutRequest{Key: []byte("written")}}},
@@ -170,6 +206,10 @@ func TestManyAnswersThatAreNotRead(t *testing.T) {
 	}{
 		{"Range", "/etcdserverpb.KV/Range", get("middling"), 0},
 		{"Txn", "/etcdserverpb.KV/Txn", write, 0},
+		{"Leases", "/etcdserverpb.Lease/LeaseLeases", &etcdserverpb.LeaseLeasesRequest{}, 0},
+		{"KeysOfALease", "/etcdserverpb.Lease/LeaseTimeToLive",
+			&etcdserverpb.LeaseTimeToLiveRequest{ID: lease, Keys: true}, 0},
+		{"Leader", "/v3electionpb.Election/Leader", &electionpb.LeaderRequest{Name: []byte("election")}, 0},
 		{"small", "/etcdserverpb.KV/Range", get("small"), 1000},
 	} {
 		t.Run(load.name, func(t *testing.T) {
