@@ -6,7 +6,8 @@
 // An answer that would be more than small while others fill the memory waits until some of them
 // have left, and is refused if that takes too long: clients that do not read cannot fill a member.
 // As many answers as there are threads that read may go beyond the bound, each by what it still
-// grows after it was let in, and so may writes that are under way: what is applied is answered.
+// grows after it was let in, and so may writes that are under way (what is applied is answered) and
+// keys of leases on their way from the leader.
 // Threads: any.
 
 #pragma once

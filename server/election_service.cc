@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "rpc/typed.h"
-#include "server/bounded_read.h"
+#include "server/answer_room.h"
 #include "server/election_observer.h"
 #include "server/errors.h"
 

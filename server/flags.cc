@@ -201,9 +201,8 @@ std::vector<Flag> MemoryFlags() {
        SetNumber(&Config::watch_memory_bytes)},
       {"answer-memory-bytes", kGroup, "bytes", "134217728",
        "What answers of KV, Lease and Election above 4096 bytes, and chunks of RangeStream, may "
-       "take "
-       "together until clients have read them; others wait, then are refused, also writes that "
-       "answer with values.",
+       "take together until clients have read them; others wait, then are refused, also writes "
+       "that answer with values.",
        Effect::kServed, SetNumber(&Config::answer_memory_bytes)},
       {"unread-timeout", kGroup, "duration", "1m",
        "A client that lets an answer above 4096 bytes, one of many small ones, or pieces of a "

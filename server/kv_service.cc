@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "rpc/typed.h"
+#include "server/answer_room.h"
 #include "server/errors.h"
 #include "server/validate.h"
 #include "store/txn.h"
@@ -93,17 +94,13 @@ void KvService::AnswerTxn(std::shared_ptr<const etcdserverpb::TxnRequest> reques
                 [this, request, deadline, done] { AnswerTxn(request, deadline, done); });
 }
 
-// What is newest then is no older: a read that was linearizable stays so.
 void KvService::WaitForMemory(base::TimePoint deadline, rpc::UnaryDone done,
                               std::function<void()> go_on) const {
-  memory_->Wait(deadline, [this, done = std::move(done), go_on = std::move(go_on)](bool room) {
-    if (gate_->stopping()) return done(ErrorStatus(WireError::kStopped), "");
-    if (!room) return done(ErrorStatus(WireError::kAnswerMemoryFull), "");
-    gate_->replica().LocalRead([done, go_on](raft::ReadOutcome outcome) {
-      if (outcome != raft::ReadOutcome::kReady) return done(FromRead(outcome), "");
-      go_on();
-    });
-  });
+  WhenThereIsRoom(memory_, gate_, deadline,
+                  [done = std::move(done), go_on = std::move(go_on)](const absl::Status& room) {
+                    if (!room.ok()) return done(room, "");
+                    go_on();
+                  });
 }
 
 void KvService::Write(const rpc::Call& call, std::shared_ptr<const InternalRaftRequest> command,

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "rpc/typed.h"
-#include "server/bounded_read.h"
+#include "server/answer_room.h"
 #include "server/errors.h"
 
 namespace server {

@@ -8,6 +8,7 @@
 
 #include "proto/etcd/rpc.pb.h"
 #include "rpc/typed.h"
+#include "server/answer_room.h"
 #include "server/errors.h"
 #include "server/validate.h"
 
@@ -117,14 +118,11 @@ class RangeStreamService::Session final : public rpc::StreamHandler {
 void RangeStreamService::WaitForRoom(const std::shared_ptr<Progress>& progress,
                                      std::function<void()> go_on) const {
   const base::TimePoint until = gate_->Now() + gate_->options().request_timeout;
-  memory_->Wait(until, [this, progress, go_on = std::move(go_on)](bool room) {
-    if (gate_->stopping()) return progress->stream->Finish(ErrorStatus(WireError::kStopped));
-    if (!room) return progress->stream->Finish(ErrorStatus(WireError::kAnswerMemoryFull));
-    gate_->replica().LocalRead([progress, go_on](raft::ReadOutcome outcome) {
-      if (outcome != raft::ReadOutcome::kReady) return progress->stream->Finish(FromRead(outcome));
-      go_on();
-    });
-  });
+  WhenThereIsRoom(memory_, gate_, until,
+                  [progress, go_on = std::move(go_on)](const absl::Status& room) {
+                    if (!room.ok()) return progress->stream->Finish(room);
+                    go_on();
+                  });
 }
 
 void RangeStreamService::SendSorted(const etcdserverpb::RangeRequest& request,

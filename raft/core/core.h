@@ -117,9 +117,8 @@ class Core {
   Index persisted_index() const { return persisted_index_; }
   Index last_handed_out() const { return handed_out_; }
   Index last_applied() const { return last_applied_; }
-  // The newest in the log, committed or not (thesis 4.1).
+  // The newest in the log, committed or not (thesis 4.1), and the index of its entry, 0 for none.
   const Configuration& configuration() const { return configurations_.back().second; }
-  // Of its entry; 0 if it has none.
   Index configuration_index() const { return configurations_.back().first; }
   bool transferring() const { return transfer_.has_value(); }
   bool state_lost() const { return state_lost_; }
@@ -197,8 +196,9 @@ class Core {
 
   // persistence.cc
   void OnPersisted(WriteNumber write);
-  void ForgetLives(Session session);
   void DoubtIfForgotten(LogPosition acknowledged, Session in);
+  void ForgetLives(Session session);
+  void Doubt(const char* why);
   void ClearDoubtIfWhole();
   void OnOwnFetched(const Fetched& fetched);
   void OnApplied(const Applied& applied);
@@ -295,7 +295,7 @@ class Core {
   int quick_tries_ = 0;
   // Follower: the highest index at which this log is known to equal the leader's of this term.
   Index matched_index_;
-  // Follower: the highest commit index that the leader of this term told having heard this life.
+  // Follower: up to here the leader of this term, having heard this life, says it must hold all.
   Index told_commit_;
 
   // A snapshot is being installed: nothing is handed out before its end.

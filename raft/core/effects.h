@@ -64,11 +64,12 @@ struct Effects {
                                              //    answered by a SnapshotSent event
   std::optional<Index> release_log;          // 10. the log up to here is not needed any more
   bool state_differs = false;                // 11. a quorum holds another state than this node
+  bool acknowledged_is_gone = false;         // 12. the log lacks what this node has acknowledged
 
   bool empty() const {
     return send_now.empty() && write == WriteNumber{} && send_after_persist.empty() &&
            apply.empty() && reads.empty() && refused.empty() && fetches.empty() && staged.empty() &&
-           snapshots.empty() && !release_log && !state_differs;
+           snapshots.empty() && !release_log && !state_differs && !acknowledged_is_gone;
   }
 };
 

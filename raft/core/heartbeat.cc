@@ -51,9 +51,9 @@ void Core::OnHeartbeat(const Envelope& envelope) {
   // which the two are known to agree (Scylla#9965).
   const Index proven = base::Planted("commit-from-heartbeat") ? log_.last().index : matched_index_;
   if (heartbeat.heard_session > options_.session) ForgetLives(heartbeat.heard_session);
-  DoubtIfForgotten(heartbeat.acknowledged, heartbeat.acknowledged_in);
   if (heartbeat.heard_session == options_.session) {
     told_commit_ = std::max(told_commit_, heartbeat.leader_commit);
+    DoubtIfForgotten(heartbeat.acknowledged, heartbeat.acknowledged_in);
   }
   CommitUpTo(std::min(heartbeat.leader_commit, proven));
   ClearDoubtIfWhole();

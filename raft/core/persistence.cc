@@ -60,17 +60,16 @@ void Core::OnPersisted(WriteNumber write) {
   HandOutCommitted();
 }
 
-// The log ends before what this node has acknowledged to the present leader: its disk lied about
-// what it had synced, or its directory was put back from an older copy. That copy was started
-// since, if this life's number was given out before. What was acknowledged to an earlier leader
-// nobody can tell.
+// The log lacks what the present leader says this node has acknowledged in the life `in`. Nobody
+// can tell what was acknowledged to an earlier leader. Another life than this one: the disk lied
+// about what it had synced, or is an older copy that was not started since; it is in doubt until it
+// holds that too. A life of this one's number: an older copy that was started since.
+// Requires: the leader has heard this life.
 void Core::DoubtIfForgotten(LogPosition acknowledged, Session in) {
   if (acknowledged.index <= log_.base().index || log_.Matches(acknowledged)) return;
   if (in == options_.session) return ForgetLives(in);
-  if (hard_state_.doubtful) return;
-  hard_state_.doubtful = true;
-  PersistHardState();
-  Trace("lacks what it has acknowledged");
+  told_commit_ = std::max(told_commit_, acknowledged.index);
+  if (!hard_state_.doubtful) Doubt("lacks what it has acknowledged");
 }
 
 // The leader has heard a later life of this node than this one is, or another one of the same
@@ -80,20 +79,24 @@ void Core::DoubtIfForgotten(LogPosition acknowledged, Session in) {
 // heard.
 void Core::ForgetLives(Session session) {
   if (session <= hard_state_.forgotten) return;
-  hard_state_.doubtful = true;
   hard_state_.forgotten = session;
-  // Heard in this life, and so of no life that is to come.
-  told_commit_ = Index{};
+  Doubt("stands on an older copy of its own disk");
+}
+
+void Core::Doubt(const char* why) {
+  hard_state_.doubtful = true;
   PersistHardState();
-  Trace("stands on an older copy of its own disk");
+  effects_->acknowledged_is_gone = true;
+  Trace(why);
 }
 
 // A node that lost part of its log is whole again when it durably holds all that the leader had
 // committed, in its own term, once it had heard this life of the node: an entry whose commit may
 // rest on what the node acknowledged and forgot is among that, or is in the log of a leader that
-// was elected without its vote. What the leader said before is no such word, and may come late.
+// was elected without its vote. What the leader said before is no such word, and may come late; nor
+// is anything that was said to a life that was outlived.
 void Core::ClearDoubtIfWhole() {
-  if (!hard_state_.doubtful) return;
+  if (!hard_state_.doubtful || outlived()) return;
   const bool whole = told_commit_ != Index{} &&
                      told_commit_ <= std::min(persisted_index_, matched_index_) &&
                      log_.TermAt(told_commit_) == current_term();

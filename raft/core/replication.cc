@@ -150,7 +150,7 @@ void Core::OnAppendEntriesReply(const Envelope& envelope) {
       progress.match_index = reply.match_index;
       progress.last_advance = now_;
       const std::optional<Term> term = log_.TermAt(reply.match_index);
-      if (term && reply.match_index > progress.acknowledged.index) {
+      if (term && reply.match_index >= progress.acknowledged.index) {
         progress.acknowledged = {*term, reply.match_index};
         progress.acknowledged_in = progress.session;
       }

@@ -172,6 +172,10 @@ void Driver::Do(Effects effects) {
                   "and takes another member's";
     parts_.applier->DeclareLost(absl::DataLossError("it differs from that of a quorum"));
   }
+  LOG_IF(ERROR, effects.acknowledged_is_gone)
+      << "this member's disk does not hold what the member has acknowledged to the leader: it lost "
+         "what it had synced, or is an older copy. The member does not vote until it has all of "
+         "that again";
 }
 
 void Driver::SendSnapshot(NodeId peer) {

@@ -223,6 +223,9 @@ void SimNode::BuildParts(Running* running, raft::NodeStart start) {
   running->driver->set_on_step([this](const raft::CoreView& before, const raft::Effects& effects) {
     const raft::Core& core = running_->driver->core();
     raft::CheckStep(before, raft::CoreView::Of(core), effects);
+    if (effects.acknowledged_is_gone && !log_rotted_) {
+      around_.checker->Fail(name() + " lacks what it has acknowledged, with a disk that is whole");
+    }
     around_.checker->OnStep(core, around_.disks());
   });
 }
@@ -312,7 +315,7 @@ void SimNode::EmptyDisk() { files_.set_quota_bytes(std::numeric_limits<uint64_t>
 void SimNode::RotLog(base::Random* random) {
   const auto flips = files_.FlipBits(kLogDirectory, random->Chance(0.5) ? 0.01 : 0.2, random);
   if (flips.empty()) return;
-  damaged_ = true;
+  damaged_ = log_rotted_ = true;
   around_.checker->OnLost(id_, session_, durable_);
   Tell(std::to_string(flips.size()) + " bits of its log rot, the first in " + flips[0].path +
        " at " + std::to_string(flips[0].offset));

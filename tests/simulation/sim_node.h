@@ -234,6 +234,8 @@ class SimNode {
   DurableLog durable_;
   base::TimePoint stalled_until_ = base::TimePoint::min();
   bool damaged_ = false;
+  // Some time in its life.
+  bool log_rotted_ = false;
   Stray stray_;
   // Set while the next write is to be the last of its process, but not of the power.
   base::Duration power_lasts_{};

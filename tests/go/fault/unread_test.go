@@ -160,8 +160,8 @@ func TestAWatchStreamThatIsNeverRead(t *testing.T) {
 func manyLeases(t *testing.T, client *clientv3.Client) int64 {
 	t.Helper()
 	ctx := within(t, time.Minute)
-	granted := make(chan error)
 	const hands, each = 32, 180
+	granted := make(chan error, hands)
 	for range hands {
 		go func() {
 			var err error

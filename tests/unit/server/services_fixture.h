@@ -10,7 +10,6 @@
 
 #include "gtest/gtest.h"
 #include "rpc/handler.h"
-#include "server/bounded_read.h"
 #include "server/cluster_service.h"
 #include "server/errors.h"
 #include "server/kv_service.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+#include "server/answer_room.h"
 #include "tests/unit/server/services_fixture.h"
 
 namespace server {

@@ -255,8 +255,17 @@ TEST_F(CoreTest, AnOlderCopyOfADiskWithTheSameLifeIsOutlived) {
   heartbeat.heard_session = Session(1);
   heartbeat.acknowledged = {Term(1), Index(3)};
   heartbeat.acknowledged_in = Session(1);
-  EXPECT_TRUE(Step(&core, From(kPeer, 1, heartbeat)).hard_state->doubtful);
+  heartbeat.leader_commit = Index(2);
+  // It holds all that is committed: but the leader still counts what the other life acknowledged.
+  Effects effects =
+      Step(&core, From(kPeer, 1, AppendEntries{{}, Index(0), {MakeEntry(1, 1), MakeEntry(1, 2)}}));
+  Step(&core, Persisted{effects.write});
+  effects = Step(&core, From(kPeer, 1, heartbeat));
+  EXPECT_TRUE(effects.hard_state->doubtful);
+  EXPECT_TRUE(effects.acknowledged_is_gone);
   EXPECT_TRUE(core.outlived());
+  Step(&core, Persisted{effects.write});
+  EXPECT_TRUE(core.hard_state().doubtful) << "to the end of this life";
 }
 
 // A disk that lied about its last writes, and an older copy that was not started since.
@@ -267,11 +276,31 @@ TEST_F(CoreTest, ALogWithoutWhatAnEarlierLifeAcknowledgedIsInDoubt) {
   start.log.Append(MakeEntry(1, 2));
   Core core = MakeCore({kSelf, kPeer, kOther}, std::move(start));
   Heartbeat heartbeat;
+  heartbeat.acknowledged = {Term(1), Index(3)};
+  EXPECT_FALSE(Step(&core, From(kPeer, 1, heartbeat)).hard_state.has_value())
+      << "this life is not heard yet, and may have said more";
+  heartbeat.heard_session = Session(1);
   heartbeat.acknowledged = {Term(1), Index(2)};
   EXPECT_FALSE(Step(&core, From(kPeer, 1, heartbeat)).hard_state.has_value()) << "it has that";
   heartbeat.acknowledged = {Term(1), Index(3)};
   EXPECT_TRUE(Step(&core, From(kPeer, 1, heartbeat)).hard_state->doubtful);
   EXPECT_FALSE(core.outlived());
+  // Whole up to what is committed is not enough.
+  heartbeat.leader_commit = Index(2);
+  Step(&core, From(kPeer, 1, AppendEntries{{Term(1), Index(2)}, Index(2), {}}));
+  EXPECT_FALSE(Step(&core, From(kPeer, 1, heartbeat)).hard_state.has_value());
+  const Effects filled =
+      Step(&core, From(kPeer, 1, AppendEntries{{Term(1), Index(2)}, Index(2), {MakeEntry(1, 3)}}));
+  EXPECT_TRUE(core.hard_state().doubtful);
+  Step(&core, Persisted{filled.write});
+  EXPECT_FALSE(core.hard_state().doubtful) << "whole again";
+}
+
+TEST_F(CoreTest, ALogInDoubtDoesNotVote) {
+  CoreStart start;
+  start.hard_state.current_term = Term(1);
+  start.hard_state.doubtful = true;
+  Core core = MakeCore({kSelf, kPeer, kOther}, std::move(start));
   const Envelope ballot = From(kOther, 2, RequestVote{false, Term(2), {Term(1), Index(9)}, true});
   const Effects effects = Step(&core, ballot);
   for (const auto& list : {effects.send_now, effects.send_after_persist}) {

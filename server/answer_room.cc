@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "server/bounded_read.h"
+#include "server/answer_room.h"
 
 #include <memory>
 #include <string>
@@ -34,16 +34,31 @@ void Ask(const std::shared_ptr<const Method>& method, const rpc::Call& call,
     if (claim->Grow(bytes)) {
       return done(std::move(status), rpc::Answer(std::move(pieces), claim));
     }
-    method->memory->Wait(deadline, [method, &call, request, deadline, done](bool room) {
-      if (method->gate->stopping()) return done(ErrorStatus(WireError::kStopped), "");
-      if (!room || call.cancelled()) return done(ErrorStatus(WireError::kAnswerMemoryFull), "");
-      Ask(method, call, request, deadline, done);
-    });
+    WhenThereIsRoom(method->memory, method->gate, deadline,
+                    [method, &call, request, deadline, done](const absl::Status& room) {
+                      if (!room.ok()) return done(room, "");
+                      // Who asked has given up meanwhile.
+                      if (call.cancelled() || method->gate->Now() >= deadline) {
+                        return done(ErrorStatus(WireError::kTimeout), "");
+                      }
+                      Ask(method, call, request, deadline, done);
+                    });
   };
   method->read(call, request, std::move(answer));
 }
 
 }  // namespace
+
+void WhenThereIsRoom(AnswerMemory* memory, const Gate* gate, base::TimePoint deadline,
+                     std::function<void(const absl::Status& room)> go_on) {
+  memory->Wait(deadline, [gate, go_on = std::move(go_on)](bool room) {
+    if (gate->stopping()) return go_on(ErrorStatus(WireError::kStopped));
+    if (!room) return go_on(ErrorStatus(WireError::kAnswerMemoryFull));
+    gate->replica().LocalRead([go_on](raft::ReadOutcome outcome) {
+      go_on(outcome == raft::ReadOutcome::kReady ? absl::OkStatus() : FromRead(outcome));
+    });
+  });
+}
 
 rpc::UnaryHandler BoundedRead(AnswerMemory* memory, const Gate* gate, rpc::UnaryHandler read) {
   auto method = std::make_shared<const Method>(Method{memory, gate, std::move(read)});
