@@ -87,8 +87,12 @@ void SnapshotReceiver::Stop() {
 absl::StatusOr<std::string> SnapshotReceiver::Begin(const std::string& request) {
   ASSIGN_OR_RETURN(const auto begin, rpc::Decode<wire::BeginRequest>(request));
   std::lock_guard lock(transfer_mutex_);
-  if (transfer_ && (transfer_->complete || clock_.Now() < transfer_->last_heard + kSilenceMax)) {
-    return absl::UnavailableError("another snapshot is being taken");
+  if (transfer_) {
+    const bool goes_on = begin.leader_term() < transfer_->leader_term &&
+                         clock_.Now() < transfer_->last_heard + kSilenceMax;
+    if (transfer_->complete || goes_on) {
+      return absl::UnavailableError("another snapshot is being taken");
+    }
   }
   Abandon();
   if (static_cast<size_t>(begin.files_size()) > kFilesMax) {
@@ -100,7 +104,7 @@ absl::StatusOr<std::string> SnapshotReceiver::Begin(const std::string& request) 
   }
   ASSIGN_OR_RETURN(auto staging,
                    store::SnapshotStaging::Begin(&files_, directory_, std::move(manifest)));
-  transfer_ = Transfer{++next_number_, std::move(staging), clock_.Now()};
+  transfer_ = Transfer{++next_number_, begin.leader_term(), std::move(staging), clock_.Now()};
   LOG(INFO) << "takes a state of " << begin.files_size() << " files from another member";
   wire::BeginResponse response;
   response.set_transfer(transfer_->number);

@@ -4,7 +4,8 @@
 //
 // A transfer is staged in <data-dir>/incoming, verified to the last byte, synced, opened once to
 // see that it is a state and which entry it stands at, and only then told to the node, which says
-// whether it is wanted. One at a time; a new one takes the place of one that has gone silent.
+// whether it is wanted. One at a time; a new one takes the place of one that is over for
+// its sender, or has gone silent.
 //
 // Threads: the handlers run on Run's thread, one at a time; Discard and Take from any.
 // Errors:  what is wrong with a transfer is answered to its sender; nothing of it stays.
@@ -54,6 +55,7 @@ class SnapshotReceiver {
  private:
   struct Transfer {
     uint64_t number = 0;
+    uint64_t leader_term = 0;
     std::unique_ptr<store::SnapshotStaging> staging;
     base::TimePoint last_heard;
     bool complete = false;

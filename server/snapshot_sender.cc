@@ -37,11 +37,11 @@ SnapshotSender::SnapshotSender(SnapshotSenderOptions options, MakeCheckpoint mak
   std::filesystem::remove_all(absl::StrCat(options_.directory, "/", kCheckpointName), ignored);
 }
 
-void SnapshotSender::SendSnapshot(raft::NodeId peer, Done done) {
+void SnapshotSender::SendSnapshot(raft::NodeId peer, raft::Term term, Done done) {
   {
     std::lock_guard lock(mutex_);
     if (!stopped_ && busy_.insert(peer).second) {
-      jobs_.push_back({peer, std::move(done)});
+      jobs_.push_back({peer, term, std::move(done)});
       changed_.notify_all();
       return;
     }
@@ -59,7 +59,7 @@ void SnapshotSender::Run() {
       job = std::move(jobs_.front());
       jobs_.pop_front();
     }
-    absl::StatusOr<raft::LogPosition> outcome = Send(job.peer);
+    absl::StatusOr<raft::LogPosition> outcome = Send(job);
     {
       std::lock_guard lock(mutex_);
       busy_.erase(job.peer);
@@ -75,8 +75,8 @@ void SnapshotSender::Stop() {
   changed_.notify_all();
 }
 
-absl::StatusOr<raft::LogPosition> SnapshotSender::Send(raft::NodeId peer) {
-  ASSIGN_OR_RETURN(const PeerAddress address, find_peer_(peer));
+absl::StatusOr<raft::LogPosition> SnapshotSender::Send(const Job& job) {
+  ASSIGN_OR_RETURN(const PeerAddress address, find_peer_(job.peer));
   {
     std::lock_guard lock(mutex_);
     if (stopped_) return absl::CancelledError("the server stops");
@@ -88,7 +88,7 @@ absl::StatusOr<raft::LogPosition> SnapshotSender::Send(raft::NodeId peer) {
   std::filesystem::remove_all(directory, ignored);
   const absl::Status made = make_checkpoint_(directory);
   const absl::StatusOr<raft::LogPosition> outcome =
-      made.ok() ? SendFiles(directory, address) : made;
+      made.ok() ? SendFiles(directory, job.term, address) : made;
   std::filesystem::remove_all(directory, ignored);
   std::lock_guard lock(mutex_);
   caller_ = nullptr;
@@ -96,12 +96,14 @@ absl::StatusOr<raft::LogPosition> SnapshotSender::Send(raft::NodeId peer) {
 }
 
 absl::StatusOr<raft::LogPosition> SnapshotSender::SendFiles(const std::string& directory,
+                                                            raft::Term term,
                                                             const PeerAddress& address) {
   metadata_ = address.metadata;
   sent_bytes_ = 0;
   began_ = clock_.Now();
   ASSIGN_OR_RETURN(const auto files, store::ListSnapshotFiles(&files_, directory));
   wire::BeginRequest begin;
+  begin.set_leader_term(term.value());
   uint64_t all_bytes = 0;
   for (const store::SnapshotFile& file : files) {
     wire::File* to = begin.add_files();

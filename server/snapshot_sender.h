@@ -52,7 +52,7 @@ class SnapshotSender final : public raft::SnapshotTransport {
   SnapshotSender(SnapshotSenderOptions options, MakeCheckpoint make_checkpoint, FindPeer find_peer,
                  DiscardStaged discard);
 
-  void SendSnapshot(raft::NodeId peer, Done done) override;
+  void SendSnapshot(raft::NodeId peer, raft::Term term, Done done) override;
   void Discard(uint64_t staged) override { discard_(staged); }
 
   void Run();
@@ -62,11 +62,12 @@ class SnapshotSender final : public raft::SnapshotTransport {
  private:
   struct Job {
     raft::NodeId peer;
+    raft::Term term;
     Done done;
   };
 
-  absl::StatusOr<raft::LogPosition> Send(raft::NodeId peer);
-  absl::StatusOr<raft::LogPosition> SendFiles(const std::string& directory,
+  absl::StatusOr<raft::LogPosition> Send(const Job& job);
+  absl::StatusOr<raft::LogPosition> SendFiles(const std::string& directory, raft::Term term,
                                               const PeerAddress& address);
   absl::Status SendFile(const std::string& path, uint64_t transfer, uint32_t file, uint64_t length);
   absl::StatusOr<std::string> Call(const std::string& method, std::string request);

@@ -180,11 +180,12 @@ void Driver::Do(Effects effects) {
 
 void Driver::SendSnapshot(NodeId peer) {
   Inbox* inbox = parts_.inbox;
-  parts_.snapshots->SendSnapshot(peer, [inbox, peer](absl::StatusOr<LogPosition> position) {
+  auto done = [inbox, peer](absl::StatusOr<LogPosition> position) {
     LOG_IF(WARNING, !position.ok())
         << "snapshot for peer " << peer << ": " << position.status().message();
     inbox->PushReport(SnapshotSent{peer, position.ok(), position.ok() ? *position : LogPosition{}});
-  });
+  };
+  parts_.snapshots->SendSnapshot(peer, core_.current_term(), std::move(done));
 }
 
 void Driver::Refuse(const RefusedPublish& refused) {

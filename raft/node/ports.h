@@ -122,8 +122,9 @@ class SnapshotTransport {
 
   // Sends this node's state, as it will be soon after, to `peer`. `done` is called exactly once,
   // from any thread and in bounded time, with the position that the peer has staged. One at a time
-  // to one peer: a second is refused.
-  virtual void SendSnapshot(NodeId peer, Done done) = 0;
+  // to one peer: a second is refused. `term` is the one in which this node leads: what an earlier
+  // leader, or this one before, has on its way to that peer ends.
+  virtual void SendSnapshot(NodeId peer, Term term, Done done) = 0;
 
   // Nobody wants the snapshot that was staged under that name.
   virtual void Discard(uint64_t staged) = 0;

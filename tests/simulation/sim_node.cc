@@ -101,7 +101,7 @@ class SimNode::HeldPort final : public raft::Transport {
 class SimNode::SnapshotPort final : public raft::SnapshotTransport {
  public:
   explicit SnapshotPort(SimNode* node) : node_(node) {}
-  void SendSnapshot(raft::NodeId peer, Done done) override {
+  void SendSnapshot(raft::NodeId peer, raft::Term, Done done) override {
     node_->Tell("sends its state to n" + std::to_string(peer.value()));
     node_->around_.road->Send(node_, peer, [this, done](absl::StatusOr<raft::LogPosition> sent) {
       done(std::move(sent));

@@ -9,7 +9,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "proto/snapshot_transfer.pb.h"
 #include "rpc/grpc_server.h"
+#include "rpc/grpc_unary_caller.h"
 #include "server/snapshot_receiver.h"
 #include "server/snapshot_sender.h"
 
@@ -74,8 +76,18 @@ class SnapshotTransferTest : public testing::Test {
   absl::StatusOr<LogPosition> Send(NodeId peer = NodeId(2)) {
     std::promise<absl::StatusOr<LogPosition>> ended;
     sender_->SendSnapshot(
-        peer, [&ended](absl::StatusOr<LogPosition> outcome) { ended.set_value(outcome); });
+        peer, Term(5), [&ended](absl::StatusOr<LogPosition> outcome) { ended.set_value(outcome); });
     return ended.get_future().get();
+  }
+
+  // What a sender asks that then says no more.
+  absl::StatusOr<std::string> Begin(uint64_t leader_term) {
+    rpc::UnaryCaller caller(absl::StrCat("127.0.0.1:", server_->ports()[0]));
+    datum::snapshot::BeginRequest begin;
+    begin.add_files()->set_name("CURRENT");
+    begin.set_leader_term(leader_term);
+    return caller.Call("/datum.Peer/SnapshotBegin", {{"who", who_}}, begin.SerializeAsString(),
+                       std::chrono::seconds(30));
   }
 
   const std::string root_;
@@ -116,6 +128,15 @@ TEST_F(SnapshotTransferTest, OneThatIsCompleteIsNotOverwrittenBeforeItIsDecidedO
   EXPECT_TRUE(Send().ok());
 }
 
+// The sender of a state was killed; who leads next need not wait until the silence is long enough.
+TEST_F(SnapshotTransferTest, OneOfAnEarlierLeaderGivesWay) {
+  ASSERT_TRUE(Begin(4).ok());
+  ASSERT_TRUE(Begin(5).ok());
+  ASSERT_TRUE(Begin(5).ok()) << "of the same leader: its last one is over";
+  EXPECT_TRUE(absl::IsUnavailable(Begin(4).status())) << "of a leader that is none any more";
+  EXPECT_TRUE(Send().ok());
+}
+
 TEST_F(SnapshotTransferTest, WhatIsNoStateIsThrownAway) {
   is_state_ = false;
   const auto sent = Send();
@@ -145,9 +166,9 @@ TEST_F(SnapshotTransferTest, ASecondOneToTheSamePeerIsRefusedAtOnce) {
       },
       [](uint64_t) {});
   std::thread thread([&] { slow->Run(); });
-  slow->SendSnapshot(NodeId(2), [&](auto outcome) { first.set_value(outcome); });
+  slow->SendSnapshot(NodeId(2), Term(5), [&](auto outcome) { first.set_value(outcome); });
   bool refused = false;
-  slow->SendSnapshot(NodeId(2), [&](auto outcome) { refused = !outcome.ok(); });
+  slow->SendSnapshot(NodeId(2), Term(5), [&](auto outcome) { refused = !outcome.ok(); });
   EXPECT_TRUE(refused);
   go_on.set_value();
   EXPECT_FALSE(first.get_future().get().ok());

@@ -163,7 +163,7 @@ class FakeSnapshots final : public SnapshotTransport {
  public:
   explicit FakeSnapshots(Journal* journal) : journal_(journal) {}
 
-  void SendSnapshot(NodeId peer, Done done) override {
+  void SendSnapshot(NodeId peer, Term, Done done) override {
     journal_->Add(absl::StrCat("snapshot to ", peer.value()));
     done_ = std::move(done);
   }
