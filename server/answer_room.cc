@@ -37,10 +37,7 @@ void Ask(const std::shared_ptr<const Method>& method, const rpc::Call& call,
     WhenThereIsRoom(method->memory, method->gate, deadline,
                     [method, &call, request, deadline, done](const absl::Status& room) {
                       if (!room.ok()) return done(room, "");
-                      // Who asked has given up meanwhile.
-                      if (call.cancelled() || method->gate->Now() >= deadline) {
-                        return done(ErrorStatus(WireError::kTimeout), "");
-                      }
+                      if (call.cancelled()) return done(ErrorStatus(WireError::kTimeout), "");
                       Ask(method, call, request, deadline, done);
                     });
   };
@@ -51,10 +48,12 @@ void Ask(const std::shared_ptr<const Method>& method, const rpc::Call& call,
 
 void WhenThereIsRoom(AnswerMemory* memory, const Gate* gate, base::TimePoint deadline,
                      std::function<void(const absl::Status& room)> go_on) {
-  memory->Wait(deadline, [gate, go_on = std::move(go_on)](bool room) {
+  memory->Wait(deadline, [gate, deadline, go_on = std::move(go_on)](bool room) {
     if (gate->stopping()) return go_on(ErrorStatus(WireError::kStopped));
     if (!room) return go_on(ErrorStatus(WireError::kAnswerMemoryFull));
-    gate->replica().LocalRead([go_on](raft::ReadOutcome outcome) {
+    gate->replica().LocalRead([gate, deadline, go_on](raft::ReadOutcome outcome) {
+      // Who asked has given up meanwhile.
+      if (gate->Now() >= deadline) return go_on(ErrorStatus(WireError::kTimeout));
       go_on(outcome == raft::ReadOutcome::kReady ? absl::OkStatus() : FromRead(outcome));
     });
   });

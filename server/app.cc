@@ -122,7 +122,7 @@ App::App(const Config& config, std::unique_ptr<Storage> storage, Signals signals
       log_(storage_->log.get(), &book_, [this] { keeper_.OnNews(); }),
       peers_(IdentityOf(config, *storage_), &clock_, TransportHooks()),
       snapshots_in_(
-          storage_->directory->path() + "/incoming",
+          storage_->directory->path() + "/incoming", &clock_,
           [this](const rpc::Call& call) { return peers_.CheckSender(call); },
           [this](const std::string& directory) { return storage_->Inspect(directory); },
           [this](raft::SnapshotArrived arrived) { node_.Report(arrived); }),

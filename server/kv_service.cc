@@ -109,10 +109,7 @@ void KvService::Write(const rpc::Call& call, std::shared_ptr<const InternalRaftR
   const std::shared_ptr<AnswerMemory::Claim> claim = memory_->NewClaim();
   if (!claim->Grow(store::kSmallAnswerBytes)) {
     return WaitForMemory(deadline, done, [this, &call, command, takes_space, deadline, done] {
-      // Who asked has given up meanwhile.
-      if (call.cancelled() || gate_->Now() >= deadline) {
-        return done(ErrorStatus(WireError::kTimeout), "");
-      }
+      if (call.cancelled()) return done(ErrorStatus(WireError::kTimeout), "");
       Write(call, command, takes_space, deadline, done);
     });
   }

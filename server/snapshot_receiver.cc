@@ -21,20 +21,28 @@ namespace wire = ::datum::snapshot;
 
 constexpr size_t kJobsMax = 64;
 constexpr size_t kFilesMax = 100'000;
-// A sender that says nothing for so long is gone.
-constexpr base::Duration kSilenceMax = std::chrono::seconds(10);
+// How long a sender must have said nothing until one that leads in `term` may send instead. A
+// leader sends one at a time, so its own last one is over; of one that leads no more the state is
+// as good.
+base::Duration SilenceFor(uint64_t senders_term, uint64_t term) {
+  if (term == senders_term) return base::Duration::zero();
+  return term > senders_term ? std::chrono::seconds(2) : std::chrono::seconds(10);
+}
 
 }  // namespace
 
-SnapshotReceiver::SnapshotReceiver(std::string directory, CheckSender check, Inspect inspect,
-                                   Arrived arrived)
+SnapshotReceiver::SnapshotReceiver(std::string directory, const base::Clock* clock,
+                                   CheckSender check, Inspect inspect, Arrived arrived)
     : directory_(std::move(directory)),
+      taken_(absl::StrCat(directory_, ".taken")),
       check_(std::move(check)),
       inspect_(std::move(inspect)),
       arrived_(std::move(arrived)),
+      clock_(clock),
       next_number_(base::EntropySeed()) {
   std::error_code ignored;
   std::filesystem::remove_all(directory_, ignored);
+  std::filesystem::remove_all(taken_, ignored);
 }
 
 void SnapshotReceiver::Register(rpc::Registry* registry) {
@@ -88,9 +96,8 @@ absl::StatusOr<std::string> SnapshotReceiver::Begin(const std::string& request) 
   ASSIGN_OR_RETURN(const auto begin, rpc::Decode<wire::BeginRequest>(request));
   std::lock_guard lock(transfer_mutex_);
   if (transfer_) {
-    const bool goes_on = begin.leader_term() < transfer_->leader_term &&
-                         clock_.Now() < transfer_->last_heard + kSilenceMax;
-    if (transfer_->complete || goes_on) {
+    const base::Duration silence = SilenceFor(transfer_->leader_term, begin.leader_term());
+    if (transfer_->complete || clock_->Now() < transfer_->last_heard + silence) {
       return absl::UnavailableError("another snapshot is being taken");
     }
   }
@@ -104,7 +111,7 @@ absl::StatusOr<std::string> SnapshotReceiver::Begin(const std::string& request) 
   }
   ASSIGN_OR_RETURN(auto staging,
                    store::SnapshotStaging::Begin(&files_, directory_, std::move(manifest)));
-  transfer_ = Transfer{++next_number_, begin.leader_term(), std::move(staging), clock_.Now()};
+  transfer_ = Transfer{++next_number_, begin.leader_term(), std::move(staging), clock_->Now()};
   LOG(INFO) << "takes a state of " << begin.files_size() << " files from another member";
   wire::BeginResponse response;
   response.set_transfer(transfer_->number);
@@ -116,7 +123,7 @@ absl::StatusOr<SnapshotReceiver::Transfer*> SnapshotReceiver::Find(uint64_t numb
   if (!transfer_ || transfer_->number != number || transfer_->complete) {
     return absl::FailedPreconditionError("no such snapshot is being taken");
   }
-  transfer_->last_heard = clock_.Now();
+  transfer_->last_heard = clock_->Now();
   return &*transfer_;
 }
 
@@ -162,10 +169,17 @@ absl::StatusOr<std::string> SnapshotReceiver::Take(uint64_t staged) {
   if (!transfer_ || transfer_->number != staged || !transfer_->complete) {
     return absl::NotFoundError("the staged snapshot is gone");
   }
-  // Its directory is the caller's from here on.
+  // Out of the way of the next transfer, which empties the directory of this one.
+  std::error_code error;
+  std::filesystem::remove_all(taken_, error);
+  std::filesystem::rename(directory_, taken_, error);
+  if (error) {
+    Abandon();
+    return absl::InternalError(absl::StrCat(directory_, ": ", error.message()));
+  }
   transfer_->staging->Release();
   transfer_.reset();
-  return directory_;
+  return taken_;
 }
 
 // Not at once: its caller must not wait for the disk.

@@ -39,7 +39,8 @@ class SnapshotReceiver {
   using CheckSender = std::function<absl::Status(const rpc::Call& call)>;
 
   // Removes what an earlier life left in `directory`.
-  SnapshotReceiver(std::string directory, CheckSender check, Inspect inspect, Arrived arrived);
+  SnapshotReceiver(std::string directory, const base::Clock* clock, CheckSender check,
+                   Inspect inspect, Arrived arrived);
 
   void Register(rpc::Registry* registry);
 
@@ -71,10 +72,11 @@ class SnapshotReceiver {
   void Abandon();
 
   const std::string directory_;
+  const std::string taken_;
   const CheckSender check_;
   const Inspect inspect_;
   const Arrived arrived_;
-  const base::SystemClock clock_;
+  const base::Clock* const clock_;
   base::PosixFileSystem files_;
 
   std::mutex mutex_;

@@ -196,7 +196,7 @@ class Core {
 
   // persistence.cc
   void OnPersisted(WriteNumber write);
-  void DoubtIfForgotten(LogPosition acknowledged, Session in);
+  void DoubtIfForgotten(const Heartbeat& heartbeat);
   void ForgetLives(Session session);
   void Doubt(const char* why);
   void ClearDoubtIfWhole();

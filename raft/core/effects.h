@@ -42,6 +42,12 @@ struct StagedSnapshot {
   bool install = false;
 };
 
+// A peer that is to get this node's state, and the term in which this node leads.
+struct SnapshotWish {
+  NodeId peer;
+  Term term;
+};
+
 // Many events may be stepped into one Effects: that is group commit, one fsync for all.
 struct Effects {
   std::vector<Envelope> send_now;  // 1. may leave before the disk write
@@ -60,8 +66,7 @@ struct Effects {
   std::vector<RefusedPublish> refused;       // 6. publishes that came to nothing
   std::vector<Fetch> fetches;                // 7. entries wanted from the disk
   std::vector<StagedSnapshot> staged;        // 8. snapshots that came
-  std::vector<NodeId> snapshots;             // 9. peers that are to get this node's state, each
-                                             //    answered by a SnapshotSent event
+  std::vector<SnapshotWish> snapshots;       // 9. each answered by a SnapshotSent event
   std::optional<Index> release_log;          // 10. the log up to here is not needed any more
   bool state_differs = false;                // 11. a quorum holds another state than this node
   bool acknowledged_is_gone = false;         // 12. the log lacks what this node has acknowledged

@@ -51,10 +51,13 @@ void Core::OnHeartbeat(const Envelope& envelope) {
   // which the two are known to agree (Scylla#9965).
   const Index proven = base::Planted("commit-from-heartbeat") ? log_.last().index : matched_index_;
   if (heartbeat.heard_session > options_.session) ForgetLives(heartbeat.heard_session);
-  if (heartbeat.heard_session == options_.session) {
+  // Once this life is heard, nothing is committed on what an earlier one has forgotten: the first
+  // that is told then is enough, so that a slow disk under load need not keep up to become whole.
+  const bool is_heard = heartbeat.heard_session == options_.session;
+  if (is_heard && told_commit_ <= std::min(persisted_index_, matched_index_)) {
     told_commit_ = std::max(told_commit_, heartbeat.leader_commit);
-    DoubtIfForgotten(heartbeat.acknowledged, heartbeat.acknowledged_in);
   }
+  DoubtIfForgotten(heartbeat);
   CommitUpTo(std::min(heartbeat.leader_commit, proven));
   ClearDoubtIfWhole();
   CompareWithAgreed(heartbeat.agreed);

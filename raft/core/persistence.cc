@@ -60,15 +60,20 @@ void Core::OnPersisted(WriteNumber write) {
   HandOutCommitted();
 }
 
-// The log lacks what the present leader says this node has acknowledged in the life `in`. Nobody
-// can tell what was acknowledged to an earlier leader. Another life than this one: the disk lied
-// about what it had synced, or is an older copy that was not started since; it is in doubt until it
-// holds that too. A life of this one's number: an older copy that was started since.
-// Requires: the leader has heard this life.
-void Core::DoubtIfForgotten(LogPosition acknowledged, Session in) {
+// The log lacks what the present leader says this node has acknowledged in some life. Nobody can
+// tell what was acknowledged to an earlier leader. Another life than this one: the disk lied about
+// what it had synced, or is an older copy that was not started since; it is in doubt until it holds
+// that too. A life of this one's number: an older copy that was started since.
+void Core::DoubtIfForgotten(const Heartbeat& heartbeat) {
+  const LogPosition& acknowledged = heartbeat.acknowledged;
   if (acknowledged.index <= log_.base().index || log_.Matches(acknowledged)) return;
-  if (in == options_.session) return ForgetLives(in);
-  told_commit_ = std::max(told_commit_, acknowledged.index);
+  if (heartbeat.acknowledged_in == options_.session) {
+    return ForgetLives(heartbeat.acknowledged_in);
+  }
+  // Before, late answers of the earlier life may yet say more.
+  if (heartbeat.heard_session == options_.session) {
+    told_commit_ = std::max(told_commit_, acknowledged.index);
+  }
   if (!hard_state_.doubtful) Doubt("lacks what it has acknowledged");
 }
 

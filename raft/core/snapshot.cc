@@ -25,7 +25,7 @@ void Core::WishSnapshot(NodeId peer, Progress* progress) {
   // The snapshot is made later, so it will hold at least this.
   progress->snapshot_floor = last_applied_;
   progress->snapshot_due = now_ + options_.election_timeout;
-  effects_->snapshots.push_back(peer);
+  effects_->snapshots.push_back({peer, current_term()});
 }
 
 void Core::OnSnapshotSent(const SnapshotSent& sent) {

@@ -166,7 +166,7 @@ void Driver::Do(Effects effects) {
       parts_.snapshots->Discard(staged.staged);
     }
   }
-  for (NodeId peer : effects.snapshots) SendSnapshot(peer);
+  for (const SnapshotWish& wish : effects.snapshots) SendSnapshot(wish);
   if (effects.state_differs) {
     LOG(ERROR) << "this member's state differs from that of a quorum: it serves nothing from it "
                   "and takes another member's";
@@ -178,14 +178,14 @@ void Driver::Do(Effects effects) {
          "that again";
 }
 
-void Driver::SendSnapshot(NodeId peer) {
+void Driver::SendSnapshot(const SnapshotWish& wish) {
   Inbox* inbox = parts_.inbox;
-  auto done = [inbox, peer](absl::StatusOr<LogPosition> position) {
+  auto done = [inbox, peer = wish.peer](absl::StatusOr<LogPosition> position) {
     LOG_IF(WARNING, !position.ok())
         << "snapshot for peer " << peer << ": " << position.status().message();
     inbox->PushReport(SnapshotSent{peer, position.ok(), position.ok() ? *position : LogPosition{}});
   };
-  parts_.snapshots->SendSnapshot(peer, core_.current_term(), std::move(done));
+  parts_.snapshots->SendSnapshot(wish.peer, wish.term, std::move(done));
 }
 
 void Driver::Refuse(const RefusedPublish& refused) {

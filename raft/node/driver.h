@@ -80,7 +80,7 @@ class Driver {
   void HandOutAnswers();
   void Refuse(const RefusedPublish& refused);
   void FetchFromDisk(const Fetch& fetch);
-  void SendSnapshot(NodeId peer);
+  void SendSnapshot(const SnapshotWish& wish);
   void EndIfDiskIsDead() const;
   void Answer(PublishDone done, PublishOutcome::Kind kind);
 

@@ -306,8 +306,8 @@ void Interaction::TellOutcomes(NodeId id, const raft::Effects& effects, std::ost
   for (const raft::StagedSnapshot& staged : effects.staged) {
     *told << Name(id) << (staged.install ? " installs" : " throws away") << " the snapshot\n";
   }
-  for (NodeId peer : effects.snapshots) {
-    *told << Name(id) << " sends its state to " << Name(peer) << "\n";
+  for (const raft::SnapshotWish& wish : effects.snapshots) {
+    *told << Name(id) << " sends its state to " << Name(wish.peer) << "\n";
   }
   if (effects.release_log) *told << Name(id) << " releases up to " << *effects.release_log << "\n";
   if (effects.state_differs) *told << Name(id) << " differs from a quorum\n";

@@ -276,24 +276,42 @@ TEST_F(CoreTest, ALogWithoutWhatAnEarlierLifeAcknowledgedIsInDoubt) {
   start.log.Append(MakeEntry(1, 2));
   Core core = MakeCore({kSelf, kPeer, kOther}, std::move(start));
   Heartbeat heartbeat;
-  heartbeat.acknowledged = {Term(1), Index(3)};
-  EXPECT_FALSE(Step(&core, From(kPeer, 1, heartbeat)).hard_state.has_value())
-      << "this life is not heard yet, and may have said more";
-  heartbeat.heard_session = Session(1);
   heartbeat.acknowledged = {Term(1), Index(2)};
   EXPECT_FALSE(Step(&core, From(kPeer, 1, heartbeat)).hard_state.has_value()) << "it has that";
   heartbeat.acknowledged = {Term(1), Index(3)};
   EXPECT_TRUE(Step(&core, From(kPeer, 1, heartbeat)).hard_state->doubtful);
   EXPECT_FALSE(core.outlived());
-  // Whole up to what is committed is not enough.
+  // Whole up to what is committed is not enough, nor is anything before this life was heard.
   heartbeat.leader_commit = Index(2);
   Step(&core, From(kPeer, 1, AppendEntries{{Term(1), Index(2)}, Index(2), {}}));
+  EXPECT_FALSE(Step(&core, From(kPeer, 1, heartbeat)).hard_state.has_value());
+  heartbeat.heard_session = Session(1);
   EXPECT_FALSE(Step(&core, From(kPeer, 1, heartbeat)).hard_state.has_value());
   const Effects filled =
       Step(&core, From(kPeer, 1, AppendEntries{{Term(1), Index(2)}, Index(2), {MakeEntry(1, 3)}}));
   EXPECT_TRUE(core.hard_state().doubtful);
   Step(&core, Persisted{filled.write});
   EXPECT_FALSE(core.hard_state().doubtful) << "whole again";
+}
+
+// Under load its log is always a little behind the leader's commit index.
+TEST_F(CoreTest, ALogInDoubtIsWholeThoughTheLeaderIsAhead) {
+  CoreStart start;
+  start.hard_state = {Term(1), std::nullopt};
+  start.hard_state.doubtful = true;
+  Core core = MakeCore({kSelf, kPeer, kOther}, std::move(start));
+  Heartbeat heartbeat;
+  heartbeat.heard_session = Session(1);
+  for (uint64_t i = 1; i <= 2; ++i) {
+    EXPECT_TRUE(core.hard_state().doubtful);
+    heartbeat.leader_commit = Index(i + 1);
+    Step(&core, From(kPeer, 1, heartbeat));
+    const LogPosition before = core.log().last();
+    const Effects effects =
+        Step(&core, From(kPeer, 1, AppendEntries{before, Index(i + 1), {MakeEntry(1, i)}}));
+    Step(&core, Persisted{effects.write});
+  }
+  EXPECT_FALSE(core.hard_state().doubtful) << "it holds 2, which was told first";
 }
 
 TEST_F(CoreTest, ALogInDoubtDoesNotVote) {
