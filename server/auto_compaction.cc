@@ -65,10 +65,9 @@ std::optional<int64_t> AutoCompaction::Look(base::TimePoint now, int64_t revisio
       wanted = LookByPeriod(now, revision);
       break;
   }
-  if (!is_leader || !wanted.has_value() || *wanted <= std::max<int64_t>(compact_revision, 0)) {
-    return std::nullopt;
-  }
-  return wanted;
+  if (wanted.has_value()) missed_ = wanted;
+  if (missed_.has_value() && *missed_ <= std::max<int64_t>(compact_revision, 0)) missed_.reset();
+  return is_leader ? missed_ : std::nullopt;
 }
 
 std::optional<int64_t> AutoCompaction::LookByRevision(base::TimePoint now, int64_t revision) {

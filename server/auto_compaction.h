@@ -5,8 +5,8 @@
 //
 // By revision: all but the newest so many, looked at each five minutes. Periodic: what was there
 // one period ago, at first after a whole period, then each period or, if that is longer, each
-// hour; as etcd does. Only the leader compacts; the others watch, so that a new leader goes on.
-// Threads: one.
+// hour; as etcd does. Only the leader compacts; the others watch, so that a new leader goes on,
+// also with what became due before it led. Threads: one.
 
 #pragma once
 
@@ -52,6 +52,8 @@ class AutoCompaction {
 
   const AutoCompactionOptions options_;
   std::optional<base::TimePoint> due_;
+  // Was due and is not compacted: by a leader that was lost, or was none at that moment.
+  std::optional<int64_t> missed_;
   // What the revision was; the oldest first, a period's worth.
   std::deque<Sample> samples_;
 };

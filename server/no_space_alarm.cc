@@ -20,6 +20,7 @@ void NoSpaceAlarm::Look(base::TimePoint now) {
   LOG_IF(WARNING, !looked.ok()) << looked;
   const std::set<uint64_t> full = MembersWithoutSpace();
   const bool raised = full.contains(options_.member_id);
+  LogIfChanged(raised);
   if (space_.low() && now >= hand_over_due_ && Leads() && OthersHaveSpace(full)) {
     hand_over_due_ = now + kHandOverPause;
     replica_->TransferLeadership(raft::kNobody);
@@ -32,6 +33,22 @@ void NoSpaceAlarm::Look(base::TimePoint now) {
   } else if (!space_.low() && !raised) {
     space_.AlarmCleared();
     room_since_.reset();
+  }
+}
+
+void NoSpaceAlarm::LogIfChanged(bool raised) {
+  if (raised == logged_raised_) return;
+  logged_raised_ = raised;
+  if (!raised) {
+    LOG(INFO) << "the NOSPACE alarm of this member is cleared";
+  } else if (space_.low()) {
+    LOG(WARNING)
+        << "the NOSPACE alarm of this member is raised, for its disk: no member takes puts";
+  } else {
+    LOG(WARNING)
+        << "the NOSPACE alarm of this member is raised, and no member takes puts: the store "
+        << "holds " << state_->size_bytes() << " bytes, of " << quota_->bytes_max()
+        << " in --quota-backend-bytes; compact or delete";
   }
 }
 

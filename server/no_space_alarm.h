@@ -41,6 +41,7 @@ class NoSpaceAlarm {
   void Look(base::TimePoint now);
 
  private:
+  void LogIfChanged(bool raised);
   bool Leads() const;
   // Those whose NOSPACE alarm is raised.
   std::set<uint64_t> MembersWithoutSpace() const;
@@ -55,6 +56,7 @@ class NoSpaceAlarm {
   const State* const state_;
   const Quota* const quota_;
   base::TimePoint hand_over_due_;
+  bool logged_raised_ = false;
   // When the quota was first seen to have room again.
   std::optional<base::TimePoint> room_since_;
 };
