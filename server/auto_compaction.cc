@@ -15,6 +15,8 @@ using Mode = AutoCompactionOptions::Mode;
 
 constexpr base::Duration kRevisionInterval = std::chrono::minutes(5);
 constexpr base::Duration kIntervalMax = std::chrono::hours(1);
+// One that comes to nothing, as it does while a CORRUPT alarm stands, is tried again so soon.
+constexpr base::Duration kRetryPause = std::chrono::seconds(30);
 // How often a period is sampled.
 constexpr int kSamples = 10;
 
@@ -67,7 +69,9 @@ std::optional<int64_t> AutoCompaction::Look(base::TimePoint now, int64_t revisio
   }
   if (wanted.has_value()) missed_ = wanted;
   if (missed_.has_value() && *missed_ <= std::max<int64_t>(compact_revision, 0)) missed_.reset();
-  return is_leader ? missed_ : std::nullopt;
+  if (!is_leader || !missed_.has_value() || now < again_) return std::nullopt;
+  again_ = now + kRetryPause;
+  return missed_;
 }
 
 std::optional<int64_t> AutoCompaction::LookByRevision(base::TimePoint now, int64_t revision) {

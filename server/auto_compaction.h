@@ -54,6 +54,7 @@ class AutoCompaction {
   std::optional<base::TimePoint> due_;
   // Was due and is not compacted: by a leader that was lost, or was none at that moment.
   std::optional<int64_t> missed_;
+  base::TimePoint again_ = base::TimePoint::min();
   // What the revision was; the oldest first, a period's worth.
   std::deque<Sample> samples_;
 };

@@ -336,29 +336,38 @@ func beginDiskFull(ctx context.Context, rig *Rig, random *rand.Rand) (string, me
 		if err := disk.Empty(); err != nil {
 			return err
 		}
-		// Filled at once, and a file of the state was being written: it may end, as it says, and is
-		// started again.
-		if !member.Running() {
-			if !strings.Contains(member.LogOfThisProcess(), "the disk of the state is full") {
-				return fmt.Errorf("%s ended when its disk was full", member.Name)
-			}
-			if err := member.Restart(); err != nil {
+		return untilDone(ctx, func(ctx context.Context) error {
+			if err := startIfDiskEndedIt(member); err != nil {
 				return err
 			}
-		}
-		return waitNoAlarm(ctx, rig)
+			return checkNoAlarm(ctx, rig)
+		})
 	}, disk.Fill(0)
+}
+
+// A disk that is filled at once while a file of the state is being written ends its member, which
+// says so.
+func startIfDiskEndedIt(member *launcher.Member) error {
+	if member.Running() {
+		return nil
+	}
+	if !strings.Contains(member.LogOfThisProcess(), "the disk of the state is full") {
+		return fmt.Errorf("%s ended when its disk was full", member.Name)
+	}
+	return member.Restart()
 }
 
 // The alarm goes by itself when there is space again.
 func waitNoAlarm(ctx context.Context, rig *Rig) error {
-	return untilDone(ctx, func(attempt context.Context) error {
-		return rig.Ask(attempt, func(ctx context.Context, client *clientv3.Client) error {
-			list, err := client.AlarmList(ctx)
-			if err == nil && len(list.Alarms) > 0 {
-				err = fmt.Errorf("there is space, and still: %v", list.Alarms)
-			}
-			return err
-		})
+	return untilDone(ctx, func(attempt context.Context) error { return checkNoAlarm(attempt, rig) })
+}
+
+func checkNoAlarm(ctx context.Context, rig *Rig) error {
+	return rig.Ask(ctx, func(ctx context.Context, client *clientv3.Client) error {
+		list, err := client.AlarmList(ctx)
+		if err == nil && len(list.Alarms) > 0 {
+			err = fmt.Errorf("there is space, and still: %v", list.Alarms)
+		}
+		return err
 	})
 }

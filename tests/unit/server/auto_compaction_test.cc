@@ -9,6 +9,7 @@ namespace {
 
 using Mode = AutoCompactionOptions::Mode;
 using std::chrono::minutes;
+using std::chrono::seconds;
 
 TEST(AutoCompactionTest, WhatTheFlagsMean) {
   EXPECT_EQ(ParseAutoCompaction("", "")->mode, Mode::kOff);
@@ -47,6 +48,7 @@ TEST(AutoCompactionTest, WhatBecameDueElsewhereIsDoneByTheNextLeader) {
   EXPECT_FALSE(compaction.Look(now, 1000, -1, false).has_value());
   EXPECT_FALSE(compaction.Look(now + minutes(5), 1000, -1, false).has_value());
   EXPECT_EQ(compaction.Look(now + minutes(6), 1200, -1, true), 900);
+  EXPECT_FALSE(compaction.Look(now + minutes(6) + seconds(1), 1200, -1, true)) << "on its way";
   EXPECT_EQ(compaction.Look(now + minutes(7), 1200, -1, true), 900) << "it came to nothing";
   EXPECT_FALSE(compaction.Look(now + minutes(8), 1200, 900, true).has_value());
   EXPECT_FALSE(compaction.Look(now + minutes(10), 1200, 900, false).has_value());
