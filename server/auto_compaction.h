@@ -6,7 +6,8 @@
 // By revision: all but the newest so many, looked at each five minutes. Periodic: what was there
 // one period ago, at first after a whole period, then each period or, if that is longer, each
 // hour; as etcd does. Only the leader compacts; the others watch, so that a new leader goes on,
-// also with what became due before it led. Threads: one.
+// also with what became due before it led.
+// Threads: one.
 
 #pragma once
 
@@ -54,6 +55,7 @@ class AutoCompaction {
   std::optional<base::TimePoint> due_;
   // Was due and is not compacted: by a leader that was lost, or was none at that moment.
   std::optional<int64_t> missed_;
+  // Before that it is not asked for again.
   base::TimePoint again_ = base::TimePoint::min();
   // What the revision was; the oldest first, a period's worth.
   std::deque<Sample> samples_;
