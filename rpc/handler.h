@@ -58,6 +58,11 @@ class Answer {
   const std::vector<std::string>& pieces() const { return pieces_; }
   std::vector<std::string> TakePieces() { return std::move(pieces_); }
   const std::shared_ptr<const void>& held() const { return held_; }
+  size_t bytes() const {
+    size_t bytes = 0;
+    for (const std::string& piece : pieces_) bytes += piece.size();
+    return bytes;
+  }
 
   // All of it as one string.
   operator std::string() && {  // NOLINT: for those who know of no pieces

@@ -24,9 +24,8 @@ void Ask(const std::shared_ptr<const Method>& method, const rpc::Call& call,
          const std::string& request, base::TimePoint deadline, rpc::UnaryDone done) {
   auto answer = [method, &call, request, deadline, done = std::move(done)](absl::Status status,
                                                                            rpc::Answer made) {
+    const uint64_t bytes = made.bytes();
     std::vector<std::string> pieces = made.TakePieces();
-    uint64_t bytes = 0;
-    for (const std::string& piece : pieces) bytes += piece.size();
     if (!status.ok() || bytes <= store::kSmallAnswerBytes) {
       return done(std::move(status), rpc::Answer(std::move(pieces), nullptr));
     }

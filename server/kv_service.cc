@@ -114,9 +114,8 @@ void KvService::Write(const rpc::Call& call, std::shared_ptr<const InternalRaftR
     });
   }
   auto answer = [claim, done = std::move(done)](absl::Status status, rpc::Answer response) {
+    const uint64_t bytes = response.bytes();
     std::vector<std::string> pieces = response.TakePieces();
-    uint64_t bytes = 0;
-    for (const std::string& piece : pieces) bytes += piece.size();
     if (!status.ok() || bytes <= store::kSmallAnswerBytes) {
       return done(std::move(status), rpc::Answer(std::move(pieces), nullptr));
     }
